@@ -1,0 +1,105 @@
+//! Every limit and default of the system, named, with its unit. Code uses the names only.
+
+use std::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A prompt, in bytes (API 1.8).
+pub const PROMPT_MAX_BYTES: usize = MIB as usize;
+/// A prompt of at least this many bytes reaches the agent on stdin instead of as an argument.
+pub const PROMPT_ARG_MAX_BYTES: usize = 100_000;
+/// A JSON body of most operations, in bytes (API 1.8).
+pub const JSON_BODY_MAX_BYTES: usize = MIB as usize;
+/// The body of `POST /v1/runs`, in bytes (API 1.8).
+pub const RUN_BODY_MAX_BYTES: usize = 2 * MIB as usize;
+/// The body of `POST …/upload`, in bytes: one million paths fit (API 1.8).
+pub const UPLOAD_BODY_MAX_BYTES: usize = 256 * MIB as usize;
+/// Nesting of a JSON or YAML body.
+pub const NESTING_MAX: usize = 32;
+/// The time in which a request's headers and body must arrive, unless it is an object upload.
+pub const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The regular files of one version, in bytes (API 1.8).
+pub const VERSION_MAX_BYTES: u64 = 4 * GIB;
+/// Files and symlinks of one version (API 1.8).
+pub const VERSION_MAX_ENTRIES: usize = 1_000_000;
+/// A path inside a version, or a symlink target, in bytes (API 1.8).
+pub const PATH_MAX_BYTES: usize = 4096;
+/// An uploaded `manifest.json`, in bytes.
+pub const MANIFEST_JSON_MAX_BYTES: u64 = 256 * MIB;
+/// An encoded manifest, in bytes.
+pub const MANIFEST_MAX_BYTES: u64 = 512 * MIB;
+/// A saved conversation history, in bytes.
+pub const HISTORY_MAX_BYTES: u64 = 256 * MIB;
+/// Files of a saved conversation history.
+pub const HISTORY_MAX_FILES: usize = 1_000;
+/// A signed URL or an upload session is valid this long (API 1.8).
+pub const UPLOAD_SESSION_TTL: Duration = Duration::from_secs(3600);
+/// A commit or version message, in characters.
+pub const MESSAGE_MAX_CHARS: usize = 1000;
+/// A file of at least this many bytes is stored in content-defined chunks.
+pub const CHUNKING_MIN_BYTES: u64 = 4 * MIB;
+
+/// Variables and secrets of one agent after expansion, in bytes (API 1.8).
+pub const ENVIRONMENT_MAX_BYTES: usize = 128 * KIB as usize;
+/// An agent file, in bytes.
+pub const CONFIG_MAX_BYTES: usize = MIB as usize;
+
+/// An event, in bytes of JSON; longer strings are cut and marked.
+pub const EVENT_MAX_BYTES: usize = MIB as usize;
+/// A line of agent output that is still parsed as an event, in bytes.
+pub const LINE_MAX_BYTES: usize = 16 * MIB as usize;
+/// Events of one run; later ones are dropped with a warning.
+pub const EVENTS_MAX_PER_RUN: u64 = 1_000_000;
+/// A line of the system log, in bytes.
+pub const LOG_LINE_MAX_BYTES: usize = 64 * KIB as usize;
+/// The final text of a run, in bytes.
+pub const OUTPUT_MAX_BYTES: usize = MIB as usize;
+/// The error of a run when it is the agent's stderr, in characters.
+pub const ERROR_MAX_CHARS: usize = 4096;
+/// A batch of events on the runner API, in bytes.
+pub const EVENT_BATCH_MAX_BYTES: usize = 4 * MIB as usize;
+/// A batch of events on the runner API, in events.
+pub const EVENT_BATCH_MAX: usize = 500;
+/// Events of one run waiting on the runner's disk, in bytes; a full spool stops the agent's output.
+pub const SPOOL_MAX_BYTES: u64 = 256 * MIB;
+
+/// Secrets shorter than this many characters are not masked.
+pub const MASK_MIN_CHARS: usize = 5;
+
+/// A lease not renewed for this long ends its run as `timeout`.
+pub const LEASE_TTL: Duration = Duration::from_secs(120);
+/// A runner renews its leases this often.
+pub const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(10);
+/// A claim waits this long for a run before it answers with none.
+pub const CLAIM_WAIT: Duration = Duration::from_secs(20);
+/// Heartbeats of an event stream.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// From SIGTERM to SIGKILL.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// Time for the phase `prepare`.
+pub const PREPARE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time for the phase `boot`.
+pub const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time for the phase `checkpoint`.
+pub const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Metric samples are taken this often.
+pub const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Default `timeout_seconds` of a run.
+pub const RUN_TIMEOUT_DEFAULT_SECONDS: u32 = 7200;
+/// Largest `timeout_seconds` of a run.
+pub const RUN_TIMEOUT_MAX_SECONDS: u32 = 86_400;
+/// Connections of one run through the gateway at a time.
+pub const CONNECTIONS_MAX_PER_RUN: usize = 256;
+/// An idempotency key is remembered this long.
+pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Characters of an idempotency key.
+pub const IDEMPOTENCY_KEY_MAX_CHARS: usize = 255;
+
+/// Default page size of a list.
+pub const PAGE_DEFAULT: u32 = 20;
+/// Largest page size of a list.
+pub const PAGE_MAX: u32 = 100;

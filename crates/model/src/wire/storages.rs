@@ -1,0 +1,175 @@
+//! Volumes and artifacts (API 8).
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::id::{RunId, StorageId, VersionId};
+use crate::storage::StorageKind;
+use crate::time::Timestamp;
+
+/// A volume or artifact as an item of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Storage {
+    /// Its id.
+    pub id: StorageId,
+    /// Its name.
+    pub name: String,
+    /// The head.
+    pub current_version_id: Option<VersionId>,
+    /// Bytes of the head's regular files.
+    pub size: u64,
+    /// Files and symlinks of the head.
+    pub file_count: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the head changed last.
+    pub updated_at: Timestamp,
+}
+
+/// A volume or artifact in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StorageDetail {
+    /// The list item.
+    #[serde(flatten)]
+    pub storage: Storage,
+    /// The head.
+    pub current_version: Option<StorageVersion>,
+}
+
+/// A version of a volume or artifact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StorageVersion {
+    /// Its id.
+    pub id: VersionId,
+    /// Its volume; absent for artifacts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub volume_id: Option<StorageId>,
+    /// Its artifact; absent for volumes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub artifact_id: Option<StorageId>,
+    /// Bytes of its regular files.
+    pub size: u64,
+    /// Its files and symlinks.
+    pub file_count: u64,
+    /// Message of the commit.
+    pub message: Option<String>,
+    /// `user` or `run`.
+    pub created_by: String,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// What only artifacts have.
+    #[serde(flatten)]
+    pub artifact: Option<ArtifactFields>,
+}
+
+/// What only versions of artifacts have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArtifactFields {
+    /// The run that saved it first.
+    pub run_id: Option<RunId>,
+    /// Kept from a run that did not complete.
+    pub salvaged: bool,
+}
+
+/// The body of `POST /v1/volumes` and `/v1/artifacts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageCreate {
+    /// Its name.
+    pub name: String,
+}
+
+/// The body of `POST …/upload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadCreate {
+    /// What will be uploaded.
+    pub files: Vec<DeclaredFile>,
+    /// Accepted without effect.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+}
+
+/// A declared file or symlink, in an upload request and in `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredFile {
+    /// Path below the root of the version.
+    pub path: String,
+    /// Bytes; 0 for a symlink.
+    pub size: u64,
+    /// Lowercase hex SHA-256 of the content; absent or empty means undeclared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hash: Option<String>,
+    /// The owner's execute bit; absent means the archive decides.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub executable: Option<bool>,
+    /// Makes the entry a symlink.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub link_target: Option<String>,
+}
+
+/// The answer of `POST …/upload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadSession {
+    /// `upload:<version id>:<uuid>` or `existing:<version id>`.
+    pub upload_session_id: String,
+    /// Where to put the two objects; empty if there is nothing to upload.
+    pub files: Vec<UploadTarget>,
+    /// When session and URLs expire.
+    pub expires_at: Timestamp,
+}
+
+/// Where to put one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadTarget {
+    /// `archive.tar.gz` or `manifest.json`.
+    pub path: String,
+    /// Absolute, opaque.
+    pub upload_url: String,
+    /// Opaque.
+    pub upload_id: String,
+}
+
+/// `manifest.json` as a client uploads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadManifest {
+    /// The version id that the upload answer named.
+    pub version: String,
+    /// When it was made.
+    #[serde(rename = "createdAt")]
+    pub created_at: Timestamp,
+    /// Sum of all sizes.
+    #[serde(rename = "totalSize")]
+    pub total_size: u64,
+    /// Number of entries.
+    #[serde(rename = "fileCount")]
+    pub file_count: u64,
+    /// The declared entries.
+    pub files: Vec<DeclaredFile>,
+}
+
+/// The body of `POST …/commit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitCreate {
+    /// The session of the upload answer.
+    pub upload_session_id: String,
+    /// Kept with the version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+    /// Absent: the last commit wins. `null`: there must be no head. A value: it must be the head.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
+    pub expected_version_id: Option<Option<String>>,
+}
+
+fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(input).map(Some)
+}
+
+impl StorageVersion {
+    /// The storage that the version belongs to.
+    pub fn storage_id(&self) -> Option<StorageId> {
+        self.volume_id.or(self.artifact_id)
+    }
+
+    /// The kind of the storage that the version belongs to.
+    pub fn kind(&self) -> StorageKind {
+        if self.volume_id.is_some() { StorageKind::Volume } else { StorageKind::Artifact }
+    }
+}

@@ -1,0 +1,236 @@
+//! What every database backend promises. One method is one transaction: it is durable when it
+//! returns, and after an error or a cancellation either all of it happened or nothing.
+//!
+//! `user` arguments scope a method: what belongs to another user is as good as absent. Times are
+//! given by the caller; the store has no clock.
+
+use async_trait::async_trait;
+use vm0_model::event::{Event, LogEntry, MetricSample, NewEvent};
+use vm0_model::{
+    AgentId, CheckpointId, Epoch, RunId, RunStatus, SessionId, StorageId, StorageKind, Timestamp,
+    TokenId, UserId,
+};
+
+use crate::error::StoreError;
+use crate::record::{
+    AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Appended, CheckpointRecord,
+    ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, RunCancelOutcome, RunCreateOutcome,
+    RunFilter, RunFinish, RunRecord, SavedVersion, SessionRecord, StorageCommit,
+    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, TokenRecord,
+    UploadRecord, UserRecord,
+};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The whole store.
+pub trait Store:
+    UserStore + AgentStore + StorageStore + RunStore + EventStore + SessionStore
+{
+}
+impl<T: UserStore + AgentStore + StorageStore + RunStore + EventStore + SessionStore> Store for T {}
+
+/// Users and tokens.
+#[async_trait]
+pub trait UserStore: Send + Sync + 'static {
+    /// The user with this name, made with `id` if there is none.
+    async fn user_ensure(&self, id: UserId, name: &str, now: Timestamp) -> Result<UserRecord>;
+    /// Whether there is any user.
+    async fn user_any(&self) -> Result<bool>;
+    /// Records a token.
+    async fn token_create(&self, token: TokenRecord) -> Result<()>;
+    /// The token with this hash, expired or not.
+    async fn token_find(&self, hash: &str) -> Result<Option<TokenRecord>>;
+    /// Records that a token was used.
+    async fn token_touch(&self, id: TokenId, now: Timestamp) -> Result<()>;
+}
+
+/// Agents and their versions.
+#[async_trait]
+pub trait AgentStore: Send + Sync + 'static {
+    /// Makes a configuration the head of an agent.
+    async fn agent_put(&self, put: AgentPut) -> Result<AgentPutOutcome>;
+    /// The agents of a user, newest first.
+    async fn agent_list(
+        &self,
+        user: UserId,
+        name: Option<&str>,
+        page: ListPage,
+    ) -> Result<Vec<AgentRecord>>;
+    /// An agent with its head.
+    async fn agent_view(
+        &self,
+        user: UserId,
+        key: &Key<AgentId>,
+    ) -> Result<Option<(AgentRecord, AgentVersionRecord)>>;
+    /// Versions, highest number first, below `before` if given: `limit + 1` of them.
+    async fn agent_version_list(
+        &self,
+        agent: AgentId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AgentVersionRecord>>;
+    /// At most two versions whose id begins with `prefix` (lowercase hex).
+    async fn agent_version_match(
+        &self,
+        agent: AgentId,
+        prefix: &str,
+    ) -> Result<Vec<AgentVersionRecord>>;
+}
+
+/// Volumes, artifacts, their versions and uploads.
+#[async_trait]
+pub trait StorageStore: Send + Sync + 'static {
+    /// Makes a storage without versions; `None` if the name is taken.
+    async fn storage_create(&self, storage: StorageRecord) -> Result<Option<StorageRecord>>;
+    /// The storages of a user and kind, newest first.
+    async fn storage_list(
+        &self,
+        user: UserId,
+        kind: StorageKind,
+        name: Option<&str>,
+        page: ListPage,
+    ) -> Result<Vec<StorageRecord>>;
+    /// A storage with its head.
+    async fn storage_view(
+        &self,
+        user: UserId,
+        kind: StorageKind,
+        key: &Key<StorageId>,
+    ) -> Result<Option<StorageRecord>>;
+    /// Versions, newest first.
+    async fn storage_version_list(
+        &self,
+        storage: StorageId,
+        page: ListPage,
+    ) -> Result<Vec<StorageVersionRecord>>;
+    /// At most two versions whose id begins with `prefix` (lowercase hex).
+    async fn storage_version_match(
+        &self,
+        storage: StorageId,
+        prefix: &str,
+    ) -> Result<Vec<StorageVersionRecord>>;
+    /// Records a version and makes it the head.
+    async fn storage_commit(&self, commit: StorageCommit) -> Result<StorageCommitOutcome>;
+    /// Records an upload session.
+    async fn upload_create(&self, upload: UploadRecord) -> Result<()>;
+    /// An upload session, expired or not.
+    async fn upload_view(&self, id: &str) -> Result<Option<UploadRecord>>;
+    /// Removes at most `limit` upload sessions that expired before `now`, and returns their ids.
+    async fn upload_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<String>>;
+}
+
+/// Runs and the queue.
+#[async_trait]
+pub trait RunStore: Send + Sync + 'static {
+    /// Creates a run, and its artifact if there is none of that name.
+    async fn run_create(&self, run: NewRun) -> Result<RunCreateOutcome>;
+    /// The run that was created with this idempotency key since `since`, and its body digest.
+    async fn run_find_idempotent(
+        &self,
+        user: UserId,
+        key: &str,
+        since: Timestamp,
+    ) -> Result<Option<(RunRecord, String)>>;
+    /// Pending and running runs of a user.
+    async fn run_count_active(&self, user: UserId) -> Result<u32>;
+    /// Runs of a user, newest first.
+    async fn run_list(
+        &self,
+        user: UserId,
+        filter: &RunFilter,
+        page: ListPage,
+    ) -> Result<Vec<RunRecord>>;
+    /// A run of this user, or of any if `None`.
+    async fn run_view(&self, user: Option<UserId>, id: RunId) -> Result<Option<RunRecord>>;
+    /// Cancels a pending or running run.
+    async fn run_cancel(&self, user: UserId, id: RunId, now: Timestamp)
+    -> Result<RunCancelOutcome>;
+    /// Takes the oldest pending run: it becomes `running` with the next epoch, its `latest`
+    /// references become exact, and its sealed values are handed out and deleted.
+    async fn run_claim(
+        &self,
+        runner: &str,
+        sandbox: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Option<ClaimedRun>>;
+    /// Prolongs a lease. The lease of a run that ended keeps its epoch, for salvage.
+    async fn run_renew(
+        &self,
+        id: RunId,
+        epoch: Epoch,
+        expires_at: Timestamp,
+    ) -> Result<Leased<RunStatus>>;
+    /// Records that the agent process has started.
+    async fn run_started(
+        &self,
+        id: RunId,
+        epoch: Epoch,
+        sandbox: &str,
+        sandbox_ready_ms: i64,
+    ) -> Result<Leased<RunStatus>>;
+    /// Ends a run: state, version, checkpoint and session in one transaction. A run that is
+    /// terminal already keeps its state; its artifact is then recorded as salvaged. A repeated
+    /// report changes nothing.
+    async fn run_finish(&self, finish: RunFinish) -> Result<Leased<RunRecord>>;
+    /// Records the salvaged workspace of a run that ended without completing.
+    async fn run_salvage(
+        &self,
+        id: RunId,
+        epoch: Epoch,
+        exit_code: Option<i32>,
+        version: SavedVersion,
+        now: Timestamp,
+    ) -> Result<Leased<RunRecord>>;
+    /// Ends running runs whose lease expired as `timeout`, `runner lost for 120 s`.
+    async fn run_expire(&self, now: Timestamp) -> Result<Vec<RunId>>;
+}
+
+/// Events, logs and metrics of runs.
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// Appends events, giving each the next `seq` and its `sequenceNumber`. The part of a batch
+    /// that is recorded already is skipped; a batch that begins after the end is not recorded.
+    async fn event_append(
+        &self,
+        run: RunId,
+        epoch: Epoch,
+        offset: u64,
+        events: Vec<NewEvent>,
+    ) -> Result<Leased<Appended>>;
+    /// Events with a greater `seq`, ascending, at most `limit`.
+    async fn event_list(&self, run: RunId, after: u64, limit: u32) -> Result<Vec<Event>>;
+    /// Appends log entries, as events; also to a terminal run.
+    async fn log_append(
+        &self,
+        run: RunId,
+        epoch: Epoch,
+        offset: u64,
+        entries: Vec<LogEntry>,
+    ) -> Result<Leased<Appended>>;
+    /// Log entries and events merged by time.
+    async fn log_list(&self, run: RunId, filter: &LogFilter) -> Result<Vec<StoredLog>>;
+    /// Appends samples, as events; also to a terminal run.
+    async fn metric_append(
+        &self,
+        run: RunId,
+        epoch: Epoch,
+        offset: u64,
+        samples: Vec<MetricSample>,
+    ) -> Result<Leased<Appended>>;
+    /// All samples of a run, ascending.
+    async fn metric_list(&self, run: RunId) -> Result<Vec<MetricSample>>;
+}
+
+/// Sessions and checkpoints.
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// A session.
+    async fn session_view(&self, user: UserId, id: SessionId) -> Result<Option<SessionRecord>>;
+    /// A checkpoint.
+    async fn checkpoint_view(
+        &self,
+        user: UserId,
+        id: CheckpointId,
+    ) -> Result<Option<CheckpointRecord>>;
+}

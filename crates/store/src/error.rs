@@ -1,0 +1,32 @@
+//! Faults of the database. What a caller did wrong is not among them: that is an outcome of the
+//! method, not an error.
+
+/// The database could not do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The statement failed.
+    #[error("run a database statement")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("migrate the database")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database was written by a newer release.
+    #[error("open the database: it was written by a newer release (schema {found}, known {known})")]
+    Newer {
+        /// Schema number in the database.
+        found: i64,
+        /// Newest schema number that this release knows.
+        known: i64,
+    },
+    /// A stored value cannot be read back.
+    #[error("read column {column} of {table}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// The writer has ended, because the server is stopping.
+    #[error("write to the database: it is closed")]
+    Closed,
+}

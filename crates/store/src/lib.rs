@@ -1,0 +1,14 @@
+//! Metadata: users, agents, runs, events, storages, sessions.
+//!
+//! [`contract`] is the whole interface: traits of whole-transaction methods over the records of
+//! [`record`]. `sqlite` implements it; another database has the same file list and passes the
+//! same suite in `tests/contract`.
+
+pub mod contract;
+pub mod error;
+pub mod record;
+pub mod sqlite;
+
+pub use contract::{AgentStore, EventStore, RunStore, SessionStore, StorageStore, Store, UserStore};
+pub use error::StoreError;
+pub use sqlite::SqliteStore;
