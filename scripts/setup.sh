@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
- Installs what building, testing and running vm0 needs on Debian 12 and 13; says what to install elsewhere.
- Idempotent: a second run installs nothing and takes a second.
+# Installs what building, testing and running vm0 needs on Debian 12 and 13; says what to install elsewhere.
+# Idempotent: a second run installs nothing and takes a second.
 set -euo pipefail
 
 readonly PACKAGES=(gcc libc6-dev pkg-config mold e2fsprogs runc mmdebstrap npm git curl jq ca-certificates)
@@ -16,7 +16,7 @@ elsewhere() {
     exit 1
 }
 
- The date stamp in `runsc version release-20240729.0` or `0.0~20240729.0`; 0 without runsc.
+# The date stamp in `runsc version release-20240729.0` or `0.0~20240729.0`; 0 without runsc.
 runsc_date() {
     command -v runsc >/dev/null || { echo 0; return; }
     runsc --version | grep -oE '20[0-9]{6}' | head -n 1 || echo 0
@@ -35,7 +35,7 @@ missing_packages() {
     done
 }
 
- runsc of Debian 13, from the mirror this machine already uses, and nothing else from that release.
+# runsc of Debian 13, from the mirror this machine already uses, and nothing else from that release.
 install_runsc() {
     local mirror=
     if [ "${VERSION_CODENAME}" != trixie ]; then
