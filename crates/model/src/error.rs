@@ -94,7 +94,11 @@ pub struct ApiError {
 impl ApiError {
     /// An error that names no field.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None }
+        Self {
+            code,
+            message: message.into(),
+            param: None,
+        }
     }
 
     /// A validation fault of the field `param`.
@@ -104,7 +108,10 @@ impl ApiError {
 
     /// `No such <kind>: '<value>'`, without `param`.
     pub fn not_found(kind: &str, value: impl fmt::Display) -> Self {
-        Self::new(ErrorCode::ResourceNotFound, format!("No such {kind}: '{value}'"))
+        Self::new(
+            ErrorCode::ResourceNotFound,
+            format!("No such {kind}: '{value}'"),
+        )
     }
 
     /// The same error naming the field at fault.

@@ -11,6 +11,7 @@ pub mod framework;
 pub mod id;
 pub mod lease;
 pub mod limits;
+pub mod name;
 pub mod network;
 pub mod path;
 pub mod reference;
@@ -23,8 +24,8 @@ pub mod wire;
 
 pub use error::{ApiError, ErrorCode};
 pub use id::{
-    AgentId, AgentVersionId, CheckpointId, ContentHash, HistoryId, ManifestId, PackId, RunId, SessionId, StorageId,
-    TokenId, UserId, VersionId,
+    AgentId, AgentVersionId, CheckpointId, ContentHash, HistoryId, ManifestId, PackId, RunId,
+    SessionId, StorageId, TokenId, UserId, VersionId,
 };
 pub use lease::{Epoch, Lease};
 pub use run::RunStatus;

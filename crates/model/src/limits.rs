@@ -94,6 +94,16 @@ pub const RUN_TIMEOUT_DEFAULT_SECONDS: u32 = 7200;
 pub const RUN_TIMEOUT_MAX_SECONDS: u32 = 86_400;
 /// Connections of one run through the gateway at a time.
 pub const CONNECTIONS_MAX_PER_RUN: usize = 256;
+/// The head of an HTTP request or response at the gateway, in bytes.
+pub const GATEWAY_HEAD_MAX_BYTES: usize = 64 * KIB as usize;
+/// A TLS client hello that the gateway still reads, in bytes.
+pub const GATEWAY_HELLO_MAX_BYTES: usize = 16 * KIB as usize;
+/// The gateway waits this long for one address of a destination to answer.
+pub const GATEWAY_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The gateway waits this long for a name to resolve.
+pub const GATEWAY_RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of one name that the gateway looks at.
+pub const GATEWAY_ADDRESSES_MAX: usize = 16;
 /// An idempotency key is remembered this long.
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Characters of an idempotency key.

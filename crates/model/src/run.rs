@@ -19,9 +19,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// The state of a run.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
     /// Created, waiting for a runner without limit of time.
@@ -122,7 +120,10 @@ impl FromStr for RunStatus {
     type Err = RunStatusError;
 
     fn from_str(text: &str) -> Result<Self, RunStatusError> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(RunStatusError)
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(RunStatusError)
     }
 }
 

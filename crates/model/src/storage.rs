@@ -116,7 +116,11 @@ mod tests {
     const TO_A: &str = "18b7cb099a9ea3f50ba899b5ba81e0d377a5f3b16f8f6eeb8b3e58cd4692b993";
 
     fn plain<'a>(path: &'a str, hash: &'a str) -> VersionEntry<'a> {
-        VersionEntry { path, hash, kind: EntryKind::Plain }
+        VersionEntry {
+            path,
+            hash,
+            kind: EntryKind::Plain,
+        }
     }
 
     fn id_in(storage: &str, entries: &[VersionEntry<'_>]) -> String {
@@ -129,11 +133,22 @@ mod tests {
 
     #[test]
     fn the_vectors_of_the_specification_hold() {
-        let exec = |path, hash| VersionEntry { path, hash, kind: EntryKind::Executable };
-        let link = |path, hash| VersionEntry { path, hash, kind: EntryKind::Symlink };
+        let exec = |path, hash| VersionEntry {
+            path,
+            hash,
+            kind: EntryKind::Executable,
+        };
+        let link = |path, hash| VersionEntry {
+            path,
+            hash,
+            kind: EntryKind::Symlink,
+        };
         let python = hex::encode(Sha256::digest("/usr/bin/python3"));
         let vectors: &[(&[VersionEntry<'_>], &str)] = &[
-            (&[], "393644ae9a37e84acc2438115b9777ac35fc282f5f76485b4471f3aadd881939"),
+            (
+                &[],
+                "393644ae9a37e84acc2438115b9777ac35fc282f5f76485b4471f3aadd881939",
+            ),
             (
                 &[plain("a.txt", H)],
                 "fecf3b842560e310bc59fdf947a715e750ec491ebc8fd2157764ff48520927e8",
@@ -167,7 +182,11 @@ mod tests {
                 "ff54c5d2a2ad67e2a318c2dd953388459bb4f8dde9d538329beb268ba5021740",
             ),
             (
-                &[plain("a.txt", H), exec("run.sh", R), link("latest.txt", TO_A)],
+                &[
+                    plain("a.txt", H),
+                    exec("run.sh", R),
+                    link("latest.txt", TO_A),
+                ],
                 "c46431c669e130df2562fb255bc0ecf82a38e78b9183f3a9f434510ec37cd159",
             ),
             (

@@ -69,11 +69,17 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         let bytes = text.as_bytes();
         let digits = |range: std::ops::Range<usize>| {
-            bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+            bytes
+                .get(range)
+                .is_some_and(|part| part.iter().all(u8::is_ascii_digit))
         };
         let punctuation = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-        let fixed = punctuation.iter().all(|&(at, byte)| bytes.get(at) == Some(&byte))
-            && [0..4, 5..7, 8..10, 11..13, 14..16, 17..19].into_iter().all(digits);
+        let fixed = punctuation
+            .iter()
+            .all(|&(at, byte)| bytes.get(at) == Some(&byte))
+            && [0..4, 5..7, 8..10, 11..13, 14..16, 17..19]
+                .into_iter()
+                .all(digits);
         let fraction = match bytes.len() {
             20 => bytes[19] == b'Z',
             22..=30 => {
@@ -109,7 +115,10 @@ mod tests {
 
     #[test]
     fn times_are_shown_with_three_fractional_digits() {
-        assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            Timestamp::from_millis(0).to_string(),
+            "1970-01-01T00:00:00.000Z"
+        );
         let time: Timestamp = "2026-01-15T10:30:00.123456789Z".parse().unwrap();
         assert_eq!(time.to_string(), "2026-01-15T10:30:00.123Z");
     }

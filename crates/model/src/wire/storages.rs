@@ -154,7 +154,11 @@ pub struct CommitCreate {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub message: Option<String>,
     /// Absent: the last commit wins. `null`: there must be no head. A value: it must be the head.
-    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        deserialize_with = "present"
+    )]
     pub expected_version_id: Option<Option<String>>,
 }
 
@@ -170,6 +174,10 @@ impl StorageVersion {
 
     /// The kind of the storage that the version belongs to.
     pub fn kind(&self) -> StorageKind {
-        if self.volume_id.is_some() { StorageKind::Volume } else { StorageKind::Artifact }
+        if self.volume_id.is_some() {
+            StorageKind::Volume
+        } else {
+            StorageKind::Artifact
+        }
     }
 }
