@@ -106,6 +106,7 @@ async fn handle(
         path if path.ends_with("/models") => {
             axum::Json(json!({ "data": [], "models": [], "object": "list" })).into_response()
         }
+        path if path.ends_with("/responses") => StatusCode::UPGRADE_REQUIRED.into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
