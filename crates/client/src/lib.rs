@@ -1,0 +1,30 @@
+//! The typed HTTP client: the public API ([`Client`]), the API between runner and server
+//! ([`RunnerClient`]) and the event stream of a run ([`RunEvents`], [`RunFollow`]).
+//!
+//! The process installs a TLS provider before it makes a client; this crate names none.
+
+mod agents;
+mod client;
+mod error;
+mod events;
+mod follow;
+mod http;
+mod objects;
+mod page;
+mod retry;
+mod runner;
+mod runs;
+mod server_url;
+pub mod sse;
+mod storages;
+
+pub use client::Client;
+pub use error::ClientError;
+pub use events::{RunEvent, RunEventBody, RunEvents};
+pub use follow::RunFollow;
+pub use http::Body;
+pub use objects::Download;
+pub use page::{PageQuery, collect_pages};
+pub use runner::RunnerClient;
+pub use runs::{LogQuery, RunListQuery};
+pub use server_url::{ServerUrl, ServerUrlError};
