@@ -169,6 +169,20 @@ impl Api {
         EventStream::new(response)
     }
 
+    /// The first hundred events of a run, in the JSON form.
+    pub async fn events_page(&self, id: &str) -> Value {
+        let url = format!("{}/v1/runs/{id}/events?limit=100", self.url);
+        let request = self
+            .http
+            .get(url)
+            .bearer_auth(&self.token)
+            .header("Accept", "application/json");
+        let response = request.send().await.expect("the page is answered");
+        assert_eq!(response.status().as_u16(), 200);
+        let bytes = response.bytes().await.expect("the page arrives");
+        serde_json::from_slice(&bytes).expect("the page is JSON")
+    }
+
     /// Creates a volume or artifact (`kind` is `volumes` or `artifacts`) and gives its id.
     pub async fn storage(&self, kind: &str, name: &str) -> String {
         let made = self

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod archive;
+pub mod host;
 pub mod model;
 pub mod process;
 pub mod server;

@@ -18,6 +18,8 @@ pub struct ServerOptions {
     pub args: Vec<String>,
     /// Further environment.
     pub env: Vec<(String, String)>,
+    /// Links to make in the data directory before the first start: name and target.
+    pub links: Vec<(String, PathBuf)>,
 }
 
 impl ServerOptions {
@@ -28,6 +30,7 @@ impl ServerOptions {
             sandbox: sandbox.to_owned(),
             args: Vec::new(),
             env: Vec::new(),
+            links: Vec::new(),
         }
     }
 
@@ -38,10 +41,24 @@ impl ServerOptions {
         self
     }
 
+    /// Makes `name` in the data directory a link to `target`.
+    #[must_use]
+    pub fn link(mut self, name: &str, target: PathBuf) -> Self {
+        self.links.push((name.to_owned(), target));
+        self
+    }
+
     /// Starts it on a new data directory.
     pub fn start(self) -> Server {
         let data = tempfile::Builder::new().prefix("vm0-test-").tempdir();
-        Server::start(self, data.expect("a temporary directory"))
+        let data = data.expect("a temporary directory");
+        for (name, target) in &self.links {
+            let link = data.path().join(name);
+            std::fs::create_dir_all(link.parent().expect("a name below the directory"))
+                .expect("the directory is ours");
+            std::os::unix::fs::symlink(target, link).expect("the directory is ours");
+        }
+        Server::start(self, data)
     }
 }
 
@@ -100,6 +117,11 @@ impl Server {
     /// The process, for signals.
     pub fn process(&mut self) -> &mut TestProcess {
         &mut self.process
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// The API as the user `tester`.

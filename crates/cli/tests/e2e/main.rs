@@ -1,0 +1,15 @@
+//! The whole system: the real binary over HTTP, with real sandboxes and real agents.
+//!
+//! Each test runs once per sandbox runtime. A runtime that does not work on this machine fails its
+//! tests; `VM0_TEST_SANDBOXES=runc` leaves the others out while one works on something else.
+
+mod agents;
+mod archives;
+mod crash;
+mod isolation;
+mod limits;
+mod network;
+mod outcomes;
+mod runs;
+mod sandboxes;
+mod sessions;
