@@ -1,12 +1,20 @@
 //! Faults of the database. What a caller did wrong is not among them: that is an outcome of the
 //! method, not an error.
 
+use std::sync::Arc;
+
 /// The database could not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The statement failed.
     #[error("run a database statement")]
     Database(#[from] sqlx::Error),
+    /// The group of transactions could not be committed, so this one was not either.
+    #[error("commit to the database")]
+    Commit(#[source] Arc<sqlx::Error>),
+    /// The data of an event is not a JSON object.
+    #[error("append an event whose data is not a JSON object")]
+    EventData,
     /// The schema could not be brought up to date.
     #[error("migrate the database")]
     Migration(#[from] sqlx::migrate::MigrateError),

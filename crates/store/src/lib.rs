@@ -7,6 +7,7 @@
 pub mod contract;
 pub mod error;
 pub mod record;
+mod sequence;
 pub mod sqlite;
 
 pub use contract::{AgentStore, EventStore, RunStore, SessionStore, StorageStore, Store, UserStore};

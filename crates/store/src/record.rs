@@ -1,9 +1,11 @@
 //! What the store keeps, as plain records.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use vm0_model::event::{LogEntry, LogKind, LogLevel};
-use vm0_model::id::HistoryId;
+use vm0_model::id::{HistoryId, IdError};
 use vm0_model::wire::runner::{Conversation, TokenTotal};
 use vm0_model::wire::runs::Usage;
 use vm0_model::{
@@ -237,8 +239,9 @@ pub struct UploadRecord {
     pub created_at: Timestamp,
 }
 
-/// A reference to a version of a storage that a run uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A reference to a version of a storage that a run uses; stored as `latest` or the version's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum VersionWanted {
     /// The head at the start of the run.
     Latest,
@@ -246,8 +249,36 @@ pub enum VersionWanted {
     Exact(VersionId),
 }
 
-/// A volume that a run mounts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl FromStr for VersionWanted {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        match text {
+            "latest" => Ok(Self::Latest),
+            id => id.parse().map(Self::Exact),
+        }
+    }
+}
+
+impl TryFrom<String> for VersionWanted {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<VersionWanted> for String {
+    fn from(wanted: VersionWanted) -> Self {
+        match wanted {
+            VersionWanted::Latest => "latest".to_owned(),
+            VersionWanted::Exact(id) => id.to_string(),
+        }
+    }
+}
+
+/// A volume that a run mounts; stored as JSON with these names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunVolume {
     /// Its key in the configuration.
     pub key: String,

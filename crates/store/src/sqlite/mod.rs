@@ -1,0 +1,34 @@
+//! The SQLite backend: one writer that commits in groups, and a pool of readers.
+//!
+//! | file | what |
+//! |---|---|
+//! | `store` | opening, reading, writing |
+//! | `schema`, `migrations/` | the tables |
+//! | `writer` | the one connection that writes |
+//! | `columns`, `batch` | rows out, rows in |
+//! | `users`, `agents`, `storages`, `runs`, `events`, `sessions` | one file per trait |
+//! | `versions` | recording a version and moving a head, for commits and runs |
+//! | `run_create`, `run_claim`, `run_finish` | transactions of a run |
+//! | `logs`, `metrics` | transactions of a run's telemetry |
+
+mod agents;
+mod batch;
+mod columns;
+mod events;
+mod logs;
+mod metrics;
+#[cfg(test)]
+mod plans;
+mod run_claim;
+mod run_create;
+mod run_finish;
+mod runs;
+mod schema;
+mod sessions;
+mod storages;
+mod store;
+mod users;
+mod versions;
+mod writer;
+
+pub use store::SqliteStore;

@@ -1,0 +1,92 @@
+//! A store in one SQLite file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::error::StoreError;
+use crate::sqlite::schema;
+use crate::sqlite::writer::Writer;
+
+/// Another process (the command line beside a running server) holds the write lock for at most a
+/// commit at a time; this long is waited for it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Prepared statements that a connection keeps.
+const STATEMENT_CACHE: usize = 256;
+/// Connections that read.
+const READERS: u32 = 8;
+/// The write-ahead log is cut back to this size after a checkpoint.
+const LOG_SIZE_LIMIT_BYTES: &str = "67108864";
+
+/// Metadata in one SQLite file. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, makes it if there is none, and brings its schema up to date.
+    /// Must be called within a Tokio runtime, which then runs the writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] if a newer release wrote it; else what SQLite says.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = options(path);
+        let mut connection = options.clone().create_if_missing(true).connect().await?;
+        schema::migrate(&mut connection).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await?;
+        Ok(Self { writer: Writer::start(connection), readers })
+    }
+
+    /// Runs a transaction and returns when it is durable.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        self.writer.run(work).await
+    }
+
+    /// Runs statements on one snapshot of the database.
+    pub(super) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send,
+    {
+        let mut connection = self.readers.acquire().await?;
+        let mut snapshot = connection.begin().await?;
+        let answer = work(&mut snapshot).await;
+        snapshot.rollback().await?;
+        answer
+    }
+
+    /// The connections for single statements that only read.
+    pub(super) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENT_CACHE)
+        .pragma("journal_size_limit", LOG_SIZE_LIMIT_BYTES)
+        .disable_statement_logging()
+}

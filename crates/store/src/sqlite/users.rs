@@ -1,0 +1,126 @@
+//! Users and tokens.
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use vm0_model::{Timestamp, TokenId, UserId};
+
+use crate::contract::UserStore;
+use crate::error::StoreError;
+use crate::record::{TokenOwner, TokenRecord, UserRecord};
+use crate::sqlite::columns::Columns;
+use crate::sqlite::store::SqliteStore;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+const TOKEN_BY_HASH: &str = "SELECT t.id, t.user_id, u.name AS user_name, t.runner, t.name, t.hash, \
+     t.prefix, t.expires_at, t.last_used_at, t.created_at \
+     FROM tokens t LEFT JOIN users u ON u.id = t.user_id WHERE t.hash = $1";
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn user_ensure(&self, id: UserId, name: &str, now: Timestamp) -> Result<UserRecord> {
+        let name = name.to_owned();
+        self.write(move |connection| user_ensure(connection, id, name, now).boxed()).await
+    }
+
+    async fn user_any(&self) -> Result<bool> {
+        let id: Option<String> =
+            sqlx::query_scalar("SELECT id FROM users LIMIT 1").fetch_optional(self.readers()).await?;
+        Ok(id.is_some())
+    }
+
+    async fn token_create(&self, token: TokenRecord) -> Result<()> {
+        self.write(move |connection| token_create(connection, token).boxed()).await
+    }
+
+    async fn token_find(&self, hash: &str) -> Result<Option<TokenRecord>> {
+        let row =
+            sqlx::query(TOKEN_BY_HASH).bind(hash).fetch_optional(self.readers()).await?;
+        row.as_ref().map(token).transpose()
+    }
+
+    async fn token_touch(&self, id: TokenId, now: Timestamp) -> Result<()> {
+        self.write(move |connection| token_touch(connection, id, now).boxed()).await
+    }
+}
+
+async fn user_ensure(
+    connection: &mut SqliteConnection,
+    id: UserId,
+    name: String,
+    now: Timestamp,
+) -> Result<UserRecord> {
+    sqlx::query(
+        "INSERT INTO users (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(&name)
+    .bind(now.micros())
+    .execute(&mut *connection)
+    .await?;
+    let row = sqlx::query("SELECT id, name FROM users WHERE name = $1")
+        .bind(&name)
+        .fetch_one(connection)
+        .await?;
+    let columns = Columns { table: "users", row: &row };
+    Ok(UserRecord { id: columns.parse("id")?, name: columns.get("name")? })
+}
+
+async fn token_create(connection: &mut SqliteConnection, token: TokenRecord) -> Result<()> {
+    let (user, runner) = match token.owner {
+        TokenOwner::User(user) => (Some(user.id.to_string()), None),
+        TokenOwner::Runner(name) => (None, Some(name)),
+    };
+    sqlx::query(
+        "INSERT INTO tokens (id, user_id, runner, name, hash, prefix, expires_at, last_used_at, \
+         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(token.id.to_string())
+    .bind(user)
+    .bind(runner)
+    .bind(token.name)
+    .bind(token.hash)
+    .bind(token.prefix)
+    .bind(token.expires_at.map(Timestamp::micros))
+    .bind(token.last_used_at.map(Timestamp::micros))
+    .bind(token.created_at.micros())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn token_touch(
+    connection: &mut SqliteConnection,
+    id: TokenId,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query("UPDATE tokens SET last_used_at = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(now.micros())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn token(row: &SqliteRow) -> Result<TokenRecord> {
+    let columns = Columns { table: "tokens", row };
+    let runner: Option<String> = columns.get("runner")?;
+    let owner = match runner {
+        Some(name) => TokenOwner::Runner(name),
+        None => TokenOwner::User(UserRecord {
+            id: columns.parse("user_id")?,
+            name: columns.get("user_name")?,
+        }),
+    };
+    Ok(TokenRecord {
+        id: columns.parse("id")?,
+        owner,
+        name: columns.get("name")?,
+        hash: columns.get("hash")?,
+        prefix: columns.get("prefix")?,
+        expires_at: columns.time_opt("expires_at")?,
+        last_used_at: columns.time_opt("last_used_at")?,
+        created_at: columns.time("created_at")?,
+    })
+}
