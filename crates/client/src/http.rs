@@ -16,7 +16,7 @@ use url::Url;
 use vm0_model::error::ErrorBody;
 
 use crate::error::ClientError;
-use crate::retry::{Retry, retrying};
+use crate::retry::Retry;
 use crate::server_url::ServerUrl;
 
 /// The server answers within this time (CLI 1.5).
@@ -106,15 +106,13 @@ impl Http {
 
     /// Sends and reads an answer of bytes; a broken answer counts as a broken connection.
     pub(crate) async fn bytes(&self, call: &Call, retry: Retry) -> Result<Bytes, ClientError> {
-        retrying(retry, async || {
-            let response = self.send_once(call).await?;
-            let limit = call.answer_timeout;
-            match tokio::time::timeout(limit, response.bytes()).await {
-                Ok(result) => result.map_err(|error| self.unreachable(error)),
-                Err(_) => Err(self.timeout(limit)),
+        let mut tries = retry.tries();
+        loop {
+            match self.bytes_once(call).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => tries.wait_after(error).await?,
             }
-        })
-        .await
+        }
     }
 
     /// Sends and gives the answer once its head is there.
@@ -123,7 +121,22 @@ impl Http {
         call: &Call,
         retry: Retry,
     ) -> Result<Response, ClientError> {
-        retrying(retry, async || self.send_once(call).await).await
+        let mut tries = retry.tries();
+        loop {
+            match self.send_once(call).await {
+                Ok(response) => return Ok(response),
+                Err(error) => tries.wait_after(error).await?,
+            }
+        }
+    }
+
+    async fn bytes_once(&self, call: &Call) -> Result<Bytes, ClientError> {
+        let response = self.send_once(call).await?;
+        let limit = call.answer_timeout;
+        match tokio::time::timeout(limit, response.bytes()).await {
+            Ok(result) => result.map_err(|error| self.unreachable(error)),
+            Err(_) => Err(self.timeout(limit)),
+        }
     }
 
     async fn send_once(&self, call: &Call) -> Result<Response, ClientError> {

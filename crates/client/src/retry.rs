@@ -16,20 +16,39 @@ pub(crate) enum Retry {
     WhenUnreachable,
 }
 
-/// Calls `call` until it succeeds, fails for good, or was tried often enough.
-pub(crate) async fn retrying<T>(
-    retry: Retry,
-    mut call: impl AsyncFnMut() -> Result<T, ClientError>,
-) -> Result<T, ClientError> {
-    let waits: &[Duration] = if retry == Retry::Never { &[] } else { &WAITS };
-    for wait in waits {
-        match call().await {
-            Err(error) if error.is_unreachable() => {
-                tracing::debug!(%error, "trying again in {wait:?}");
-                tokio::time::sleep(*wait).await;
-            }
-            result => return result,
+impl Retry {
+    /// The tries of one call.
+    pub(crate) fn tries(self) -> Tries {
+        Tries {
+            waits: if self == Self::Never {
+                [].iter()
+            } else {
+                WAITS.iter()
+            },
         }
     }
-    call().await
+}
+
+/// What is left of the tries of one call.
+#[derive(Debug)]
+pub(crate) struct Tries {
+    waits: std::slice::Iter<'static, Duration>,
+}
+
+impl Tries {
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// `error` itself, if another try would not help or there is none left.
+    pub(crate) async fn wait_after(&mut self, error: ClientError) -> Result<(), ClientError> {
+        if !error.is_unreachable() {
+            return Err(error);
+        }
+        let Some(wait) = self.waits.next() else {
+            return Err(error);
+        };
+        tracing::debug!(%error, "trying again in {wait:?}");
+        tokio::time::sleep(*wait).await;
+        Ok(())
+    }
 }

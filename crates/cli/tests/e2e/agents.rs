@@ -24,12 +24,14 @@ fn images(framework: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let root = BUILT.get_or_init(|| {
         let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-images");
-        let root = std::env::var_os("VM0_TEST_IMAGES").map_or_else(|| default.into(), PathBuf::from);
+        let root =
+            std::env::var_os("VM0_TEST_IMAGES").map_or_else(|| default.into(), PathBuf::from);
         std::fs::create_dir_all(&root).expect("the directory for test images is writable");
         root.canonicalize().expect("it exists")
     });
     let lock = std::fs::File::create(root.join("lock")).expect("a lock file");
-    lock.lock().expect("the lock is released by its holder's end");
+    lock.lock()
+        .expect("the lock is released by its holder's end");
     let list = vm0(root, &["image", "list", "--json"]);
     if !list.contains(&format!("vm0/{framework}")) {
         vm0(root, &["image", "build", framework]);
@@ -75,8 +77,15 @@ async fn claude_code_writes_a_file_and_continues_its_session(kind: &str) {
         "secrets": { "ANTHROPIC_API_KEY": "sk-ant-api03-test-key-0123456789" } });
     let run = second_run(&api, &model, &again, "echo from claude").await;
     assert_eq!(run["usage"]["output_tokens"], 80, "{run}");
-    let keys: Vec<_> = model.requests_with("RUN[").into_iter().map(|r| r.credential).collect();
-    assert!(keys.iter().all(|key| key.as_deref() == Some("sk-ant-api03-test-key-0123456789")));
+    let keys: Vec<_> = model
+        .requests_with("RUN[")
+        .into_iter()
+        .map(|r| r.credential)
+        .collect();
+    assert!(
+        keys.iter()
+            .all(|key| key.as_deref() == Some("sk-ant-api03-test-key-0123456789"))
+    );
 }
 
 async fn codex_writes_a_file_and_continues_its_session(kind: &str) {
@@ -95,7 +104,10 @@ async fn codex_writes_a_file_and_continues_its_session(kind: &str) {
     let prompt = "and now RUN[cat made.txt > copy.txt]RUN";
     let again = json!({ "session_id": session, "prompt": prompt, "secrets": secrets });
     let run = second_run(&api, &model, &again, "echo from codex").await;
-    assert_eq!(run["usage"], json!({ "input_tokens": 200, "output_tokens": 80, "cost_usd": null }));
+    assert_eq!(
+        run["usage"],
+        json!({ "input_tokens": 200, "output_tokens": 80, "cost_usd": null })
+    );
 }
 
 async fn first_run(api: &vm0_testkit::Api, body: &Value, made: &[u8]) -> Value {
@@ -109,14 +121,26 @@ async fn first_run(api: &vm0_testkit::Api, body: &Value, made: &[u8]) -> Value {
     run["session_id"].clone()
 }
 
-async fn second_run(api: &vm0_testkit::Api, model: &ModelServer, body: &Value, earlier: &str) -> Value {
+async fn second_run(
+    api: &vm0_testkit::Api,
+    model: &ModelServer,
+    body: &Value,
+    earlier: &str,
+) -> Value {
     let before = model.requests().len();
     let id = api.run(body).await;
     let run = api.run_end(&id, LIMIT).await;
     assert_eq!(run["status"], "completed", "{run}");
-    assert_eq!(run["output"], "turn 2 done", "the model saw the earlier turn: {run}");
+    assert_eq!(
+        run["output"], "turn 2 done",
+        "the model saw the earlier turn: {run}"
+    );
     let requests = model.requests().split_off(before);
-    assert!(requests.iter().any(|request| request.body.to_string().contains(earlier)));
+    assert!(
+        requests
+            .iter()
+            .any(|request| request.body.to_string().contains(earlier))
+    );
     let artifact = api.storage_id("artifacts", "w").await;
     let files = api.download("artifacts", &artifact, None).await;
     assert_eq!(files["copy.txt"], files["made.txt"]);
@@ -129,8 +153,13 @@ async fn a_model_that_is_not_allowed_is_not_reached(kind: &str) {
     let api = server.api();
     let config = json!({ "version": "1.0", "agents": { "writer": { "framework": "shell" } } });
     api.agent(&config).await;
-    let prompt = format!("curl -s -o /dev/null -w '%{{http_code}}' {}/v1/messages", model.url_inside());
-    let run = api.run_to_end(&json!({ "agent": "writer", "prompt": prompt })).await;
+    let prompt = format!(
+        "curl -s -o /dev/null -w '%{{http_code}}' {}/v1/messages",
+        model.url_inside()
+    );
+    let run = api
+        .run_to_end(&json!({ "agent": "writer", "prompt": prompt }))
+        .await;
     assert_eq!(run["output"], "403", "{run}");
     assert!(model.requests().is_empty());
 }

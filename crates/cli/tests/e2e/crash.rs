@@ -23,7 +23,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Waits until the system log of a run mentions `text`.
 async fn logged(api: &Api, id: &str, text: &str) {
     host::eventually(LIMIT, || async {
-        let logs = api.get(&format!("/v1/runs/{id}/logs?type=system&limit=100")).await.expect(200);
+        let logs = api
+            .get(&format!("/v1/runs/{id}/logs?type=system&limit=100"))
+            .await
+            .expect(200);
         logs.to_string().contains(text).then_some(())
     })
     .await;
@@ -43,8 +46,13 @@ async fn recovered(server: &mut Server, id: &str, seen: &[Value]) -> Value {
     let now = outputs(&api, id).await;
     assert!(now.len() >= seen.len(), "acknowledged events were lost");
     assert_eq!(&now[..seen.len()], seen);
-    let next = api.run_to_end(&json!({ "agent": "worker", "prompt": "echo alive" })).await;
-    assert_eq!(next["output"], "alive", "the next run is not disturbed: {next}");
+    let next = api
+        .run_to_end(&json!({ "agent": "worker", "prompt": "echo alive" }))
+        .await;
+    assert_eq!(
+        next["output"], "alive",
+        "the next run is not disturbed: {next}"
+    );
     api.run_end(id, LIMIT).await;
     run
 }
@@ -53,16 +61,23 @@ async fn killed_while_preparing(kind: &str) {
     let mut server = server(kind);
     let api = server.api();
     let volume = api.storage("volumes", "many").await;
-    let contents: Vec<(String, Vec<u8>)> =
-        (0..3000).map(|n| (format!("d{}/f{n}", n % 50), vec![b'x'; 2000 + n])).collect();
-    let files: Vec<(&str, &[u8])> =
-        contents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let contents: Vec<(String, Vec<u8>)> = (0..3000)
+        .map(|n| (format!("d{}/f{n}", n % 50), vec![b'x'; 2000 + n]))
+        .collect();
+    let files: Vec<(&str, &[u8])> = contents
+        .iter()
+        .map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+        .collect();
     api.push("volumes", &volume, &files).await;
-    api.agent(&json!({ "version": "1.0", "agents": { "worker": { "framework": "shell",
-        "volumes": ["many:/home/user/many"] } }, "volumes": { "many": { "name": "many" } } }))
-        .await;
+    api.agent(
+        &json!({ "version": "1.0", "agents": { "worker": { "framework": "shell",
+        "volumes": ["many:/home/user/many"] } }, "volumes": { "many": { "name": "many" } } }),
+    )
+    .await;
     let prompt = "find ../many -type f | wc -l";
-    let id = api.run(&json!({ "agent": "worker", "prompt": prompt, "artifact_name": "w" })).await;
+    let id = api
+        .run(&json!({ "agent": "worker", "prompt": prompt, "artifact_name": "w" }))
+        .await;
     host::eventually(LIMIT, || async {
         let run = api.get(&format!("/v1/runs/{id}")).await.expect(200);
         (run["status"] != "pending").then_some(())
@@ -70,16 +85,26 @@ async fn killed_while_preparing(kind: &str) {
     .await;
     server.crash();
     let run = recovered(&mut server, &id, &[]).await;
-    assert!(matches!(run["status"].as_str(), Some("failed" | "completed")), "{run}");
-    let again = server.api().run_to_end(&json!({ "agent": "worker", "prompt": prompt })).await;
-    assert_eq!(again["output"], "3000", "a half-made tree is not used: {again}");
+    assert!(
+        matches!(run["status"].as_str(), Some("failed" | "completed")),
+        "{run}"
+    );
+    let again = server
+        .api()
+        .run_to_end(&json!({ "agent": "worker", "prompt": prompt }))
+        .await;
+    assert_eq!(
+        again["output"], "3000",
+        "a half-made tree is not used: {again}"
+    );
 }
 
 async fn killed_while_booting(kind: &str) {
     let mut server = server(kind);
     let api = server.api();
     api.shell_agent("worker").await;
-    let body = json!({ "agent": "worker", "prompt": "echo x > f; sleep 600", "artifact_name": "w" });
+    let body =
+        json!({ "agent": "worker", "prompt": "echo x > f; sleep 600", "artifact_name": "w" });
     let id = api.run(&body).await;
     logged(&api, &id, "[sandbox:boot]").await;
     server.crash();
@@ -93,7 +118,9 @@ async fn killed_while_the_agent_runs(kind: &str) {
     let api = server.api();
     api.shell_agent("worker").await;
     let prompt = "echo kept > file; for i in $(seq 20); do echo line $i; done; sleep 600";
-    let id = api.run(&json!({ "agent": "worker", "prompt": prompt, "artifact_name": "w" })).await;
+    let id = api
+        .run(&json!({ "agent": "worker", "prompt": prompt, "artifact_name": "w" }))
+        .await;
     api.run_event(&id, |event| event["text"] == "line 20").await;
     let seen = outputs(&api, &id).await;
     assert_eq!(seen.len(), 23);
@@ -108,7 +135,10 @@ async fn killed_while_the_agent_runs(kind: &str) {
     })
     .await;
     let artifact = api.storage_id("artifacts", "w").await;
-    assert_eq!(api.download("artifacts", &artifact, Some(&salvaged)).await["file"], b"kept\n");
+    assert_eq!(
+        api.download("artifacts", &artifact, Some(&salvaged)).await["file"],
+        b"kept\n"
+    );
 }
 
 async fn killed_while_saving_the_checkpoint(kind: &str) {
@@ -116,7 +146,9 @@ async fn killed_while_saving_the_checkpoint(kind: &str) {
     let api = server.api();
     api.shell_agent("worker").await;
     let prompt = "for i in 1 2 3 4; do head -c 60M /dev/urandom > big$i; done; echo kept > file";
-    let id = api.run(&json!({ "agent": "worker", "prompt": prompt, "artifact_name": "w" })).await;
+    let id = api
+        .run(&json!({ "agent": "worker", "prompt": prompt, "artifact_name": "w" }))
+        .await;
     logged(&api, &id, "[sandbox:checkpoint]").await;
     server.crash();
     let run = recovered(&mut server, &id, &[]).await;
@@ -135,10 +167,16 @@ async fn killed_while_saving_the_checkpoint(kind: &str) {
     };
     let api = server.api();
     let artifact = api.storage_id("artifacts", "w").await;
-    let files = api.download("artifacts", &artifact, version.as_deref()).await;
+    let files = api
+        .download("artifacts", &artifact, version.as_deref())
+        .await;
     assert_eq!(files["file"], b"kept\n");
     assert_eq!(files.len(), 5);
-    assert!(files.iter().all(|(path, bytes)| path == "file" || bytes.len() == 60 << 20));
+    assert!(
+        files
+            .iter()
+            .all(|(path, bytes)| path == "file" || bytes.len() == 60 << 20)
+    );
 }
 
 async fn killed_after_the_end(kind: &str) {
@@ -153,20 +191,34 @@ async fn killed_after_the_end(kind: &str) {
     assert_eq!(run, before, "a finished run stays as it is");
     let api = server.api();
     let artifact = api.storage_id("artifacts", "w").await;
-    assert_eq!(api.download("artifacts", &artifact, None).await["file"], b"kept\n");
+    assert_eq!(
+        api.download("artifacts", &artifact, None).await["file"],
+        b"kept\n"
+    );
 }
 
 async fn killed_with_a_pending_run(kind: &str) {
-    let mut server = crate::sandboxes::options(kind).arg("--slots").arg("1").start();
+    let mut server = crate::sandboxes::options(kind)
+        .arg("--slots")
+        .arg("1")
+        .start();
     let api = server.api();
     api.shell_agent("worker").await;
-    let first = api.run(&json!({ "agent": "worker", "prompt": "echo ready; sleep 600" })).await;
-    api.run_event(&first, |event| event["text"] == "ready").await;
-    let second = api.run(&json!({ "agent": "worker", "prompt": "echo waited" })).await;
+    let first = api
+        .run(&json!({ "agent": "worker", "prompt": "echo ready; sleep 600" }))
+        .await;
+    api.run_event(&first, |event| event["text"] == "ready")
+        .await;
+    let second = api
+        .run(&json!({ "agent": "worker", "prompt": "echo waited" }))
+        .await;
     server.crash();
     server.restart();
     let run = server.api().run_end(&second, LIMIT).await;
-    assert_eq!(run["output"], "waited", "a pending run stays pending and then runs: {run}");
+    assert_eq!(
+        run["output"], "waited",
+        "a pending run stays pending and then runs: {run}"
+    );
 }
 
 async fn killed_again_and_again(kind: &str) {
@@ -187,7 +239,9 @@ async fn killed_again_and_again(kind: &str) {
         assert_ne!(run["status"], "timeout", "{run}");
         host::assert_nothing_left(server.data_dir(), &id, LIMIT).await;
         let events = outputs(&api, &id).await;
-        let sequences = events.iter().map(|event| event["sequence"].as_u64().expect("a number"));
+        let sequences = events
+            .iter()
+            .map(|event| event["sequence"].as_u64().expect("a number"));
         assert!(sequences.eq(1..=events.len() as u64));
     }
 }

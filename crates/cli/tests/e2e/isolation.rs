@@ -19,12 +19,23 @@ async fn succeeded(server: &Server, probes: &[(&str, String)]) -> Vec<String> {
     api.shell_agent("prober").await;
     let script: String = probes
         .iter()
-        .map(|(name, probe)| format!("if ( {probe} ) >/dev/null 2>&1; then echo 'OPEN {name}'; fi\n"))
+        .map(|(name, probe)| {
+            format!("if ( {probe} ) >/dev/null 2>&1; then echo 'OPEN {name}'; fi\n")
+        })
         .collect();
-    let run = api.run_to_end(&json!({ "agent": "prober", "prompt": format!("{script}echo END") })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "prober", "prompt": format!("{script}echo END") }))
+        .await;
     let output = run["output"].as_str().unwrap_or_default();
-    assert!(output.ends_with("END"), "the probes were not all run: {run}");
-    output.lines().filter_map(|line| line.strip_prefix("OPEN ")).map(str::to_owned).collect()
+    assert!(
+        output.ends_with("END"),
+        "the probes were not all run: {run}"
+    );
+    output
+        .lines()
+        .filter_map(|line| line.strip_prefix("OPEN "))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn probe(name: &'static str, script: impl Into<String>) -> (&'static str, String) {
@@ -36,23 +47,47 @@ async fn the_host_is_out_of_sight(kind: &str) {
     let secret = server.data_dir().join("host-secret");
     std::fs::write(&secret, "host").expect("the data directory is writable");
     let pid = std::process::id();
-    let open = succeeded(&server, &[
-        probe("control: a file of one's own", "echo x > own && grep -q x own"),
-        probe("file of the host", format!("cat {}", secret.display())),
-        probe("root's home", "ls /root/.ssh /root/.cargo"),
-        probe("shadow", "grep -q root /etc/shadow"),
-        probe("host's passwd", "[ $(wc -l < /etc/passwd) -gt 8 ]"),
-        probe("processes of the host", format!("kill -0 {pid} || [ -d /proc/{pid}/root/etc ]")),
-        probe("process list of the host", "grep -qls 'serve' /proc/[0-9]*/cmdline"),
-        probe("environment of PID 1", "cat /proc/1/environ | grep -q ."),
-        probe("root of PID 1", "ls /proc/1/root/"),
-        probe("kernel log", "dmesg || cat /dev/kmsg"),
-        probe("kernel symbols", "grep -v '^0* ' /proc/kallsyms | grep -q ."),
-        probe("kernel memory", "head -c 1 /proc/kcore || head -c 1 /dev/mem"),
-        probe("disk of the host", "head -c 1 /dev/vda || head -c 1 /dev/sda || head -c 1 /dev/loop0"),
-        probe("docker socket", "ls /var/run/docker.sock"),
-        probe("host mounts", "grep -q vm0-test /proc/self/mountinfo && grep -q vda /proc/mounts"),
-    ])
+    let open = succeeded(
+        &server,
+        &[
+            probe(
+                "control: a file of one's own",
+                "echo x > own && grep -q x own",
+            ),
+            probe("file of the host", format!("cat {}", secret.display())),
+            probe("root's home", "ls /root/.ssh /root/.cargo"),
+            probe("shadow", "grep -q root /etc/shadow"),
+            probe("host's passwd", "[ $(wc -l < /etc/passwd) -gt 8 ]"),
+            probe(
+                "processes of the host",
+                format!("kill -0 {pid} || [ -d /proc/{pid}/root/etc ]"),
+            ),
+            probe(
+                "process list of the host",
+                "grep -qls 'serve' /proc/[0-9]*/cmdline",
+            ),
+            probe("environment of PID 1", "cat /proc/1/environ | grep -q ."),
+            probe("root of PID 1", "ls /proc/1/root/"),
+            probe("kernel log", "dmesg || cat /dev/kmsg"),
+            probe(
+                "kernel symbols",
+                "grep -v '^0* ' /proc/kallsyms | grep -q .",
+            ),
+            probe(
+                "kernel memory",
+                "head -c 1 /proc/kcore || head -c 1 /dev/mem",
+            ),
+            probe(
+                "disk of the host",
+                "head -c 1 /dev/vda || head -c 1 /dev/sda || head -c 1 /dev/loop0",
+            ),
+            probe("docker socket", "ls /var/run/docker.sock"),
+            probe(
+                "host mounts",
+                "grep -q vm0-test /proc/self/mountinfo && grep -q vda /proc/mounts",
+            ),
+        ],
+    )
     .await;
     assert_eq!(open, ["control: a file of one's own"]);
 }
@@ -89,22 +124,34 @@ async fn the_kernel_is_out_of_reach(kind: &str) {
 
 async fn privileges_cannot_be_gained(kind: &str) {
     let server = server(kind);
-    let open = succeeded(&server, &[
-        probe("control: uid 1000", "[ $(id -u) = 1000 ]"),
-        probe("root", "[ $(id -u) = 0 ]"),
-        probe("sudo", "sudo -n true"),
-        probe("su", "su -c true </dev/null"),
-        probe("setuid copy", "cp /usr/bin/id i; chmod u+s i; chown 0 i"),
-        probe("setuid program", "passwd -S root || mount -l | grep -q . && false"),
-        probe("capabilities", "grep -E '^Cap(Eff|Prm|Bnd|Amb)' /proc/self/status | grep -qv '0000000000000000'"),
-        probe("new privileges", "grep -q 'NoNewPrivs:.0' /proc/self/status"),
-        probe("setuid syscall", "python3 -c 'import os; os.setuid(0)'"),
-        probe("setgid syscall", "python3 -c 'import os; os.setgid(0)'"),
-        probe("supplementary groups", "[ \"$(id -G)\" != 1000 ]"),
-        probe("write the image", "touch /usr/x /etc/x /bin/x /x"),
-        probe("overwrite a program", "echo > /usr/bin/env"),
-        probe("write passwd", "echo x >> /etc/passwd"),
-    ])
+    let open = succeeded(
+        &server,
+        &[
+            probe("control: uid 1000", "[ $(id -u) = 1000 ]"),
+            probe("root", "[ $(id -u) = 0 ]"),
+            probe("sudo", "sudo -n true"),
+            probe("su", "su -c true </dev/null"),
+            probe("setuid copy", "cp /usr/bin/id i; chmod u+s i; chown 0 i"),
+            probe(
+                "setuid program",
+                "passwd -S root || mount -l | grep -q . && false",
+            ),
+            probe(
+                "capabilities",
+                "grep -E '^Cap(Eff|Prm|Bnd|Amb)' /proc/self/status | grep -qv '0000000000000000'",
+            ),
+            probe(
+                "new privileges",
+                "grep -q 'NoNewPrivs:.0' /proc/self/status",
+            ),
+            probe("setuid syscall", "python3 -c 'import os; os.setuid(0)'"),
+            probe("setgid syscall", "python3 -c 'import os; os.setgid(0)'"),
+            probe("supplementary groups", "[ \"$(id -G)\" != 1000 ]"),
+            probe("write the image", "touch /usr/x /etc/x /bin/x /x"),
+            probe("overwrite a program", "echo > /usr/bin/env"),
+            probe("write passwd", "echo x >> /etc/passwd"),
+        ],
+    )
     .await;
     assert_eq!(open, ["control: uid 1000"]);
 }
@@ -113,9 +160,13 @@ async fn other_runs_are_out_of_sight(kind: &str) {
     let server = server(kind);
     let api = server.api();
     api.shell_agent("neighbour").await;
-    let prompt = "echo neighbour-secret > mine; exec -a neighbour-process sleep 600 & echo ready; wait";
-    let neighbour = api.run(&json!({ "agent": "neighbour", "prompt": prompt })).await;
-    api.run_event(&neighbour, |event| event["text"] == "ready").await;
+    let prompt =
+        "echo neighbour-secret > mine; exec -a neighbour-process sleep 600 & echo ready; wait";
+    let neighbour = api
+        .run(&json!({ "agent": "neighbour", "prompt": prompt }))
+        .await;
+    api.run_event(&neighbour, |event| event["text"] == "ready")
+        .await;
     let open = succeeded(&server, &[
         probe("control: one's own process", "sleep 5 & pgrep -x sleep || grep -qs sleep /proc/[0-9]*/cmdline"),
         probe("process of another run", "grep -ls neighbour-process /proc/[0-9]*/cmdline | grep -v self | grep -v $$ | xargs grep -q 600"),
@@ -124,23 +175,40 @@ async fn other_runs_are_out_of_sight(kind: &str) {
     ])
     .await;
     assert_eq!(open, ["control: one's own process"]);
-    api.post(&format!("/v1/runs/{neighbour}/cancel"), &json!({})).await.expect(200);
+    api.post(&format!("/v1/runs/{neighbour}/cancel"), &json!({}))
+        .await
+        .expect(200);
 }
 
 async fn the_platform_inside_cannot_be_touched(kind: &str) {
     let server = server(kind);
     let attach = "import ctypes; c = ctypes.CDLL(None, use_errno=True); \
                   raise SystemExit(0 if c.ptrace(16, 1, 0, 0) == 0 else 1)";
-    let open = succeeded(&server, &[
-        probe("control: the agent's own binary is there", "[ -x /vm0/agent ]"),
-        probe("ptrace PID 1", format!("python3 -c '{attach}'")),
-        probe("kill PID 1", "kill -9 1; sleep 0.2; kill -0 1 && false; [ ! -d /proc/1 ]"),
-        probe("memory of PID 1", "head -c 1 /proc/1/mem"),
-        probe("channel of PID 1", "echo x > /proc/1/fd/0 || cat /proc/1/fd/1 </dev/null"),
-        probe("maps of PID 1", "grep -q . /proc/1/maps"),
-        probe("write /vm0", "touch /vm0/x || rm /vm0/agent || echo x > /vm0/agent"),
-        probe("rename below /vm0", "mv /vm0/agent /vm0/agent2"),
-    ])
+    let open = succeeded(
+        &server,
+        &[
+            probe(
+                "control: the agent's own binary is there",
+                "[ -x /vm0/agent ]",
+            ),
+            probe("ptrace PID 1", format!("python3 -c '{attach}'")),
+            probe(
+                "kill PID 1",
+                "kill -9 1; sleep 0.2; kill -0 1 && false; [ ! -d /proc/1 ]",
+            ),
+            probe("memory of PID 1", "head -c 1 /proc/1/mem"),
+            probe(
+                "channel of PID 1",
+                "echo x > /proc/1/fd/0 || cat /proc/1/fd/1 </dev/null",
+            ),
+            probe("maps of PID 1", "grep -q . /proc/1/maps"),
+            probe(
+                "write /vm0",
+                "touch /vm0/x || rm /vm0/agent || echo x > /vm0/agent",
+            ),
+            probe("rename below /vm0", "mv /vm0/agent /vm0/agent2"),
+        ],
+    )
     .await;
     assert_eq!(open, ["control: the agent's own binary is there"]);
 }

@@ -36,12 +36,17 @@ async fn a_fork_bomb_stays_inside(kind: &str) {
     let run = api.run_end(&id, LIMIT).await;
     assert!(run["status"] != "completed" || started(&run) < 100, "{run}");
     host::assert_nothing_left(server.data_dir(), &id, LIMIT).await;
-    let next = api.run_to_end(&json!({ "agent": "hungry", "prompt": "echo alive" })).await;
+    let next = api
+        .run_to_end(&json!({ "agent": "hungry", "prompt": "echo alive" }))
+        .await;
     assert_eq!(next["output"], "alive");
 }
 
 fn started(run: &Value) -> u64 {
-    run["output"].as_str().and_then(|text| text.lines().last()?.trim().parse().ok()).unwrap_or(u64::MAX)
+    run["output"]
+        .as_str()
+        .and_then(|text| text.lines().last()?.trim().parse().ok())
+        .unwrap_or(u64::MAX)
 }
 
 async fn a_memory_bomb_ends_the_agent(kind: &str) {
@@ -50,7 +55,9 @@ async fn a_memory_bomb_ends_the_agent(kind: &str) {
     limited(&api, json!({ "memory_mb": 256 })).await;
     let prompt = "python3 -c 'b = bytearray(2 << 30); print(len(b))'; echo survived $?; exit 1";
     let bomb = "python3 -c 'x = []\nwhile True: x.append(bytearray(b\"x\" * (16 << 20)))'";
-    let id = api.run(&json!({ "agent": "hungry", "prompt": format!("{bomb}\n{prompt}") })).await;
+    let id = api
+        .run(&json!({ "agent": "hungry", "prompt": format!("{bomb}\n{prompt}") }))
+        .await;
     let run = api.run_end(&id, LIMIT).await;
     assert_eq!(run["status"], "failed", "{run}");
     assert_eq!(run["error"], "agent ran out of memory (limit 256 MB)");
@@ -63,11 +70,17 @@ async fn a_full_disk_is_enospc_inside(kind: &str) {
     limited(&api, json!({ "disk_mb": 64 })).await;
     let prompt = "head -c 200M /dev/zero > big 2>err; head -c 50M /dev/zero > /tmp/more 2>>err; \
                   cat err; du -sm . | cut -f1; rm big /tmp/more; echo room > small; cat small";
-    let run = api.run_to_end(&json!({ "agent": "hungry", "prompt": prompt, "artifact_name": "w" })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "hungry", "prompt": prompt, "artifact_name": "w" }))
+        .await;
     assert_eq!(run["status"], "completed", "{run}");
     let output = run["output"].as_str().expect("an output");
     assert!(output.contains("No space left on device"), "{output}");
-    let used = output.lines().filter_map(|line| line.parse::<u64>().ok()).next().expect("a size");
+    let used = output
+        .lines()
+        .filter_map(|line| line.parse::<u64>().ok())
+        .next()
+        .expect("a size");
     assert!(used <= 64, "{output}");
     assert!(output.ends_with("room"), "{output}");
 }
@@ -82,7 +95,9 @@ try:
     while len(f) < 100000: f.append(open(\"/dev/null\"))
     print(\"unbounded\")
 except OSError as e: print(\"bounded\", len(f) <= 65536)'";
-    let run = api.run_to_end(&json!({ "agent": "hungry", "prompt": prompt })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "hungry", "prompt": prompt }))
+        .await;
     assert_eq!(run["output"], "bounded True", "{run}");
 }
 
@@ -102,9 +117,17 @@ async fn a_gigabyte_of_output_is_bounded(kind: &str) {
 }
 
 fn server_memory(server: &vm0_testkit::Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
-    let kib: u64 = peak.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .expect("a peak");
+    let kib: u64 = peak
+        .split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
     kib << 10
 }
 
@@ -119,7 +142,11 @@ async fn a_long_line_is_cut_and_marked(kind: &str) {
     let id = api.run(&json!({ "agent": "wordy", "prompt": "x" })).await;
     let outputs = api.events(&id, None).await.outputs().await;
     let text = outputs[0]["data"]["text"].as_str().expect("a text");
-    assert!(text.len() <= 1 << 20 && text.ends_with(" bytes left out]"), "{}", text.len());
+    assert!(
+        text.len() <= 1 << 20 && text.ends_with(" bytes left out]"),
+        "{}",
+        text.len()
+    );
     assert_eq!(api.run_end(&id, LIMIT).await["output"], "ok");
 }
 
@@ -128,7 +155,9 @@ async fn processes_left_behind_do_not_hold_the_run(kind: &str) {
     let api = server.api();
     limited(&api, json!({ "pids": 128 })).await;
     let prompt = "(setsid sh -c 'while :; do sleep 1; done' &) ; sleep 7654 & echo started";
-    let id = api.run(&json!({ "agent": "hungry", "prompt": prompt })).await;
+    let id = api
+        .run(&json!({ "agent": "hungry", "prompt": prompt }))
+        .await;
     let run = api.run_end(&id, Duration::from_secs(60)).await;
     assert_eq!(run["status"], "completed", "{run}");
     host::assert_nothing_left(server.data_dir(), &id, LIMIT).await;

@@ -18,7 +18,10 @@ fn agent(network: &Value) -> Value {
 }
 
 async fn network_log(api: &vm0_testkit::Api, id: &str) -> Vec<Value> {
-    let logs = api.get(&format!("/v1/runs/{id}/logs?type=network&limit=100")).await.expect(200);
+    let logs = api
+        .get(&format!("/v1/runs/{id}/logs?type=network&limit=100"))
+        .await
+        .expect(200);
     logs["data"].as_array().expect("entries").clone()
 }
 
@@ -31,7 +34,8 @@ async fn upstream() -> u16 {
             tokio::spawn(async move {
                 let mut request = [0; 4096];
                 let _ = stream.read(&mut request).await;
-                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nserved";
+                let answer =
+                    "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nserved";
                 let _ = stream.write_all(answer.as_bytes()).await;
             });
         }
@@ -45,10 +49,19 @@ async fn private_destinations_are_refused_and_logged(kind: &str) {
     api.agent(&agent(&json!({ "mode": "public" }))).await;
     let own = server.url();
     let targets = [
-        own, "http://169.254.169.254/latest/meta-data/", "http://10.0.0.1/", "http://192.168.1.1/",
-        "http://172.16.0.1/", "http://100.64.0.1/", "http://[::1]/", "http://[fe80::1]/",
-        "http://[::ffff:127.0.0.1]/", "http://0.0.0.0/", "http://host.vm0.internal/",
-        "http://2130706433/", "http://localhost.localdomain/",
+        own,
+        "http://169.254.169.254/latest/meta-data/",
+        "http://10.0.0.1/",
+        "http://192.168.1.1/",
+        "http://172.16.0.1/",
+        "http://100.64.0.1/",
+        "http://[::1]/",
+        "http://[fe80::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://0.0.0.0/",
+        "http://host.vm0.internal/",
+        "http://2130706433/",
+        "http://localhost.localdomain/",
     ];
     let script: String = targets
         .iter()
@@ -57,13 +70,20 @@ async fn private_destinations_are_refused_and_logged(kind: &str) {
                      curl -sg --noproxy '' -p -m 20 -o /dev/null -w 'tunnel %{{http_connect}} {url}\\n' '{url}'\n")
         })
         .collect();
-    let prompt = format!("{script}curl -sg --noproxy '' --socks5-hostname 127.0.0.1:${{ALL_PROXY##*:}} '{own}/health' || echo socks refused");
-    let id = api.run(&json!({ "agent": "caller", "prompt": prompt })).await;
+    let prompt = format!(
+        "{script}curl -sg --noproxy '' --socks5-hostname 127.0.0.1:${{ALL_PROXY##*:}} '{own}/health' || echo socks refused"
+    );
+    let id = api
+        .run(&json!({ "agent": "caller", "prompt": prompt }))
+        .await;
     let run = api.run_end(&id, std::time::Duration::from_secs(120)).await;
     let output = run["output"].as_str().expect("an output");
     for url in targets {
         assert!(output.contains(&format!("403 {url}\n")), "{url}: {output}");
-        assert!(output.contains(&format!("tunnel 403 {url}\n")), "{url}: {output}");
+        assert!(
+            output.contains(&format!("tunnel 403 {url}\n")),
+            "{url}: {output}"
+        );
     }
     let log = network_log(&api, &id).await;
     let denied = log.iter().filter(|entry| entry["level"] == "warn").count();
@@ -73,7 +93,10 @@ async fn private_destinations_are_refused_and_logged(kind: &str) {
 async fn an_opened_port_is_reached_only_by_rule(kind: &str) {
     let port = upstream().await;
     let closed = upstream().await;
-    let server = options(kind).arg("--allow-private").arg(format!("127.0.0.1/32:{port}")).start();
+    let server = options(kind)
+        .arg("--allow-private")
+        .arg(format!("127.0.0.1/32:{port}"))
+        .start();
     let api = server.api();
     let prompt = format!(
         "curl -s -m 20 http://host.vm0.internal:{port}/x?q=1; echo; \
@@ -83,19 +106,30 @@ async fn an_opened_port_is_reached_only_by_rule(kind: &str) {
     let body = json!({ "agent": "caller", "prompt": prompt });
     api.agent(&agent(&json!({ "mode": "public" }))).await;
     let refused = api.run_to_end(&body).await;
-    assert!(!refused["output"].to_string().contains("served"), "opening is not allowing: {refused}");
+    assert!(
+        !refused["output"].to_string().contains("served"),
+        "opening is not allowing: {refused}"
+    );
     let rule = json!({ "domain": "host.vm0.internal", "ports": [port], "action": "allow" });
-    api.agent(&agent(&json!({ "mode": "allowlist", "rules": [rule] }))).await;
+    api.agent(&agent(&json!({ "mode": "allowlist", "rules": [rule] })))
+        .await;
     let id = api.run(&body).await;
     let run = api.run_end(&id, std::time::Duration::from_secs(60)).await;
     assert_eq!(run["output"], "served\nserved\n403", "{run}");
     let log = network_log(&api, &id).await;
     let request = &log[0];
     assert_eq!(request["metadata"]["method"], "GET", "{log:#?}");
-    assert_eq!(request["metadata"]["url"], format!("http://host.vm0.internal:{port}/x?q=1"));
+    assert_eq!(
+        request["metadata"]["url"],
+        format!("http://host.vm0.internal:{port}/x?q=1")
+    );
     assert_eq!(request["metadata"]["status"], 200);
     assert_eq!(request["metadata"]["rule"], "rule 1");
-    assert!(log.iter().any(|entry| entry["metadata"]["action"] == "ALLOW"), "{log:#?}");
+    assert!(
+        log.iter()
+            .any(|entry| entry["metadata"]["action"] == "ALLOW"),
+        "{log:#?}"
+    );
     assert!(log.iter().any(|entry| entry["level"] == "warn"), "{log:#?}");
 }
 
@@ -105,7 +139,9 @@ async fn without_network_there_is_no_proxy(kind: &str) {
     api.agent(&agent(&json!({ "mode": "none" }))).await;
     let prompt = "env | grep -ci proxy; grep -c LISTEN /proc/net/tcp; \
                   python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 3128), 2)' 2>&1 | tail -1";
-    let run = api.run_to_end(&json!({ "agent": "caller", "prompt": prompt })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "caller", "prompt": prompt }))
+        .await;
     let output = run["output"].as_str().expect("an output");
     assert!(output.starts_with("0\n"), "{output}");
     assert!(output.contains("refused"), "{output}");
@@ -119,6 +155,8 @@ async fn there_is_no_dns_and_no_interface(kind: &str) {
                   getent hosts example.com || echo no name; \
                   python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((\"1.1.1.1\", 53)); s.send(b\"x\")' 2>/dev/null || echo no udp; \
                   python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 443), 3)' 2>/dev/null || echo no tcp";
-    let run = api.run_to_end(&json!({ "agent": "caller", "prompt": prompt })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "caller", "prompt": prompt }))
+        .await;
     assert_eq!(run["output"], "0\nno name\nno udp\nno tcp", "{run}");
 }

@@ -26,9 +26,14 @@ async fn a_cancelled_run_leaves_no_process_and_keeps_its_files(kind: &str) {
     let api = server.api();
     api.shell_agent("sleeper").await;
     let prompt = "echo kept > file; (setsid sleep 4321 &) ; echo ready; sleep 4321";
-    let id = api.run(&json!({ "agent": "sleeper", "prompt": prompt, "artifact_name": "w" })).await;
+    let id = api
+        .run(&json!({ "agent": "sleeper", "prompt": prompt, "artifact_name": "w" }))
+        .await;
     api.run_event(&id, |event| event["text"] == "ready").await;
-    let cancelled = api.post(&format!("/v1/runs/{id}/cancel"), &json!({})).await.expect(200);
+    let cancelled = api
+        .post(&format!("/v1/runs/{id}/cancel"), &json!({}))
+        .await
+        .expect(200);
     assert_eq!(cancelled["status"], "cancelled");
     assert_eq!(cancelled["error"], serde_json::Value::Null);
     let again = api.post(&format!("/v1/runs/{id}/cancel"), &json!({})).await;
@@ -41,10 +46,16 @@ async fn a_cancelled_run_leaves_no_process_and_keeps_its_files(kind: &str) {
     host::assert_nothing_left(server.data_dir(), &id, LIMIT).await;
     assert_eq!(host::processes_with("4321"), Vec::<String>::new());
     let artifact = api.storage_id("artifacts", "w").await;
-    assert_eq!(api.download("artifacts", &artifact, Some(&salvaged)).await["file"], b"kept\n");
+    assert_eq!(
+        api.download("artifacts", &artifact, Some(&salvaged)).await["file"],
+        b"kept\n"
+    );
     let run = api.run_end(&id, LIMIT).await;
     assert_eq!(run["exit_code"], serde_json::Value::Null);
-    let head = api.get(&format!("/v1/artifacts/{artifact}")).await.expect(200);
+    let head = api
+        .get(&format!("/v1/artifacts/{artifact}"))
+        .await
+        .expect(200);
     assert_eq!(head["current_version_id"], serde_json::Value::Null);
 }
 
@@ -52,14 +63,26 @@ async fn a_pending_run_is_cancelled_without_a_sandbox(kind: &str) {
     let server = options(kind).arg("--slots").arg("1").start();
     let api = server.api();
     api.shell_agent("sleeper").await;
-    let first = api.run(&json!({ "agent": "sleeper", "prompt": "echo ready; sleep 600" })).await;
-    api.run_event(&first, |event| event["text"] == "ready").await;
-    let second = api.run(&json!({ "agent": "sleeper", "prompt": "echo never" })).await;
-    let cancelled = api.post(&format!("/v1/runs/{second}/cancel"), &json!({})).await.expect(200);
+    let first = api
+        .run(&json!({ "agent": "sleeper", "prompt": "echo ready; sleep 600" }))
+        .await;
+    api.run_event(&first, |event| event["text"] == "ready")
+        .await;
+    let second = api
+        .run(&json!({ "agent": "sleeper", "prompt": "echo never" }))
+        .await;
+    let cancelled = api
+        .post(&format!("/v1/runs/{second}/cancel"), &json!({}))
+        .await
+        .expect(200);
     assert_eq!(cancelled["status"], "cancelled");
     assert_eq!(cancelled["started_at"], serde_json::Value::Null);
-    api.post(&format!("/v1/runs/{first}/cancel"), &json!({})).await.expect(200);
-    let third = api.run_to_end(&json!({ "agent": "sleeper", "prompt": "echo next" })).await;
+    api.post(&format!("/v1/runs/{first}/cancel"), &json!({}))
+        .await
+        .expect(200);
+    let third = api
+        .run_to_end(&json!({ "agent": "sleeper", "prompt": "echo next" }))
+        .await;
     assert_eq!(third["output"], "next");
 }
 
@@ -75,9 +98,15 @@ async fn a_deadline_ends_the_run_as_timeout(kind: &str) {
     assert_eq!(run["error"], "run exceeded 3 s");
     assert_eq!(run["exit_code"], serde_json::Value::Null);
     assert!(run["execution_time_ms"].as_i64().expect("a duration") >= 3000);
-    let salvaged = run["salvaged_artifact_version"].as_str().expect("the files are kept").to_owned();
+    let salvaged = run["salvaged_artifact_version"]
+        .as_str()
+        .expect("the files are kept")
+        .to_owned();
     let artifact = api.storage_id("artifacts", "w").await;
-    assert_eq!(api.download("artifacts", &artifact, Some(&salvaged)).await["file"], b"partial\n");
+    assert_eq!(
+        api.download("artifacts", &artifact, Some(&salvaged)).await["file"],
+        b"partial\n"
+    );
     host::assert_nothing_left(server.data_dir(), &id, LIMIT).await;
 }
 
@@ -93,14 +122,24 @@ async fn a_failing_agent_gives_its_stderr_and_its_files(kind: &str) {
     assert_eq!(run["exit_code"], 7);
     assert_eq!(run["artifact_version"], serde_json::Value::Null);
     assert_eq!(run["checkpoint_id"], serde_json::Value::Null);
-    let salvaged = run["salvaged_artifact_version"].as_str().expect("the files are kept").to_owned();
+    let salvaged = run["salvaged_artifact_version"]
+        .as_str()
+        .expect("the files are kept")
+        .to_owned();
     let artifact = api.storage_id("artifacts", "w").await;
-    let versions = api.get(&format!("/v1/artifacts/{artifact}/versions")).await.expect(200);
+    let versions = api
+        .get(&format!("/v1/artifacts/{artifact}/versions"))
+        .await
+        .expect(200);
     assert_eq!(versions["data"][0]["id"], salvaged.as_str());
     assert_eq!(versions["data"][0]["salvaged"], true);
-    let silent = api.run_to_end(&json!({ "agent": "failer", "prompt": "exit 9" })).await;
+    let silent = api
+        .run_to_end(&json!({ "agent": "failer", "prompt": "exit 9" }))
+        .await;
     assert_eq!(silent["error"], "Agent exited with code 9");
-    let failed = api.run_to_end(&json!({ "agent": "failer", "prompt": "@fail:told to" })).await;
+    let failed = api
+        .run_to_end(&json!({ "agent": "failer", "prompt": "@fail:told to" }))
+        .await;
     assert_eq!(failed["error"], "told to");
     assert_eq!(failed["exit_code"], 1);
 }
@@ -111,7 +150,9 @@ async fn an_agent_that_is_killed_ends_with_its_signal(kind: &str) {
     let config = json!({ "version": "1.0", "agents": { "killer": { "framework": "custom",
         "command": ["sh", "-c", "{prompt}"] } } });
     api.agent(&config).await;
-    let run = api.run_to_end(&json!({ "agent": "killer", "prompt": "kill -9 $$" })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "killer", "prompt": "kill -9 $$" }))
+        .await;
     assert_eq!(run["status"], "failed", "{run}");
     assert_eq!(run["exit_code"], 137);
     assert_eq!(run["error"], "Agent exited with code 137");
@@ -123,10 +164,15 @@ async fn a_missing_program_is_named(kind: &str) {
     let config = json!({ "version": "1.0",
         "agents": { "absent": { "framework": "opencode", "image": "host" } } });
     api.agent(&config).await;
-    let run = api.run_to_end(&json!({ "agent": "absent", "prompt": "hello" })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "absent", "prompt": "hello" }))
+        .await;
     assert_eq!(run["status"], "failed");
     let error = run["error"].as_str().expect("an error");
-    assert!(error.starts_with("[prepare] program 'opencode' is not in image 'host'"), "{error}");
+    assert!(
+        error.starts_with("[prepare] program 'opencode' is not in image 'host'"),
+        "{error}"
+    );
 }
 
 async fn a_missing_image_is_named(kind: &str) {
@@ -135,9 +181,14 @@ async fn a_missing_image_is_named(kind: &str) {
     let config = json!({ "version": "1.0",
         "agents": { "absent": { "framework": "shell", "image": "acme/none:1" } } });
     api.agent(&config).await;
-    let run = api.run_to_end(&json!({ "agent": "absent", "prompt": "hello" })).await;
+    let run = api
+        .run_to_end(&json!({ "agent": "absent", "prompt": "hello" }))
+        .await;
     let error = run["error"].as_str().expect("an error");
-    assert!(error.starts_with("[prepare] image 'acme/none:1' is not on this runner"), "{error}");
+    assert!(
+        error.starts_with("[prepare] image 'acme/none:1' is not on this runner"),
+        "{error}"
+    );
 }
 
 async fn a_stopped_server_fails_its_runs_and_keeps_their_files(kind: &str) {
@@ -145,7 +196,9 @@ async fn a_stopped_server_fails_its_runs_and_keeps_their_files(kind: &str) {
     let api = server.api();
     api.shell_agent("sleeper").await;
     let prompt = "echo kept > file; echo ready; sleep 600";
-    let id = api.run(&json!({ "agent": "sleeper", "prompt": prompt, "artifact_name": "w" })).await;
+    let id = api
+        .run(&json!({ "agent": "sleeper", "prompt": prompt, "artifact_name": "w" }))
+        .await;
     api.run_event(&id, |event| event["text"] == "ready").await;
     assert_eq!(server.stop(), Some(0), "{}", server.log());
     host::assert_nothing_left(server.data_dir(), &id, LIMIT).await;
@@ -154,9 +207,15 @@ async fn a_stopped_server_fails_its_runs_and_keeps_their_files(kind: &str) {
     let run = api.run_end(&id, LIMIT).await;
     assert_eq!(run["status"], "failed");
     assert_eq!(run["error"], "[run] the runner was stopped");
-    let salvaged = run["salvaged_artifact_version"].as_str().expect("the files are kept").to_owned();
+    let salvaged = run["salvaged_artifact_version"]
+        .as_str()
+        .expect("the files are kept")
+        .to_owned();
     let artifact = api.storage_id("artifacts", "w").await;
-    assert_eq!(api.download("artifacts", &artifact, Some(&salvaged)).await["file"], b"kept\n");
+    assert_eq!(
+        api.download("artifacts", &artifact, Some(&salvaged)).await["file"],
+        b"kept\n"
+    );
 }
 
 async fn a_run_without_changes_salvages_nothing(kind: &str) {

@@ -29,7 +29,13 @@ async fn a_volume_goes_in_and_an_artifact_comes_out(kind: &str) {
     let server = server(kind);
     let api = server.api();
     let volume = api.storage("volumes", "input-data").await;
-    let pushed = api.push("volumes", &volume, &[("a.txt", b"hello\n"), ("b/c.txt", b"world\n")]).await;
+    let pushed = api
+        .push(
+            "volumes",
+            &volume,
+            &[("a.txt", b"hello\n"), ("b/c.txt", b"world\n")],
+        )
+        .await;
     api.agent(&with_volume()).await;
     let prompt = "cat ../data/a.txt ../data/b/c.txt > out.txt; mkdir d; printf '#!/bin/sh\\n' > d/x; \
                   chmod +x d/x; ln -s out.txt link; stat -c %u:%g out.txt ../data/a.txt";
@@ -42,7 +48,10 @@ async fn a_volume_goes_in_and_an_artifact_comes_out(kind: &str) {
     assert_eq!(run["sandbox"], kind);
     assert_eq!(run["volumes"], json!({ "data": pushed["id"] }));
     let artifact = api.storage_id("artifacts", "results").await;
-    let head = api.get(&format!("/v1/artifacts/{artifact}")).await.expect(200);
+    let head = api
+        .get(&format!("/v1/artifacts/{artifact}"))
+        .await
+        .expect(200);
     assert_eq!(head["current_version_id"], run["artifact_version"]);
     assert_eq!(head["file_count"], 3, "two files and a link: {head}");
     let files = api.download("artifacts", &artifact, None).await;
@@ -54,12 +63,19 @@ async fn an_artifact_keeps_what_a_run_did_not_touch(kind: &str) {
     let server = server(kind);
     let api = server.api();
     api.shell_agent("worker").await;
-    let body = |prompt: &str| {
-        json!({ "agent": "worker", "prompt": prompt, "artifact_name": "work" })
-    };
-    let first = api.run_to_end(&body("mkdir -p a/b; echo 1 > a/b/one; echo 2 > a/two; echo 3 > three")).await;
+    let body =
+        |prompt: &str| json!({ "agent": "worker", "prompt": prompt, "artifact_name": "work" });
+    let first = api
+        .run_to_end(&body(
+            "mkdir -p a/b; echo 1 > a/b/one; echo 2 > a/two; echo 3 > three",
+        ))
+        .await;
     assert_eq!(first["status"], "completed", "{first}");
-    let second = api.run_to_end(&body("rm -r a/b; echo 4 >> three; mkdir a/b; echo 5 > a/b/new")).await;
+    let second = api
+        .run_to_end(&body(
+            "rm -r a/b; echo 4 >> three; mkdir a/b; echo 5 > a/b/new",
+        ))
+        .await;
     assert_eq!(second["status"], "completed", "{second}");
     let artifact = api.storage_id("artifacts", "work").await;
     let files = api.download("artifacts", &artifact, None).await;
@@ -67,7 +83,10 @@ async fn an_artifact_keeps_what_a_run_did_not_touch(kind: &str) {
     assert_eq!(names, ["a/b/new", "a/two", "three"]);
     assert_eq!(files["three"], b"3\n4\n");
     let third = api.run_to_end(&body("touch three; cat a/two")).await;
-    assert_eq!(third["artifact_version"], second["artifact_version"], "unchanged content, same id");
+    assert_eq!(
+        third["artifact_version"], second["artifact_version"],
+        "unchanged content, same id"
+    );
     let old = first["artifact_version"].as_str();
     assert_eq!(api.download("artifacts", &artifact, old).await.len(), 3);
 }
@@ -77,7 +96,9 @@ async fn two_hundred_events_arrive_in_order_and_resume_in_the_middle(kind: &str)
     let api = server.api();
     api.shell_agent("speaker").await;
     let prompt = "for i in $(seq 200); do echo line $i; sleep 0.002; done";
-    let id = api.run(&json!({ "agent": "speaker", "prompt": prompt })).await;
+    let id = api
+        .run(&json!({ "agent": "speaker", "prompt": prompt }))
+        .await;
     let mut stream = api.events(&id, None).await;
     let mut seen = Vec::new();
     while seen.len() < 100 {
@@ -88,13 +109,20 @@ async fn two_hundred_events_arrive_in_order_and_resume_in_the_middle(kind: &str)
     }
     drop(stream);
     let last = seen.last().expect("a hundred events").0.clone();
-    let rest = api.events(&id, Some(&format!("evt_{last}"))).await.rest().await;
+    let rest = api
+        .events(&id, Some(&format!("evt_{last}")))
+        .await
+        .rest()
+        .await;
     let complete = rest.last().expect("the stream ends with complete");
     assert_eq!(complete.event, "complete");
     assert_eq!(complete.data["status"], "completed");
     let outputs = rest.iter().filter(|event| event.event == "output");
     seen.extend(outputs.map(|event| (event.id.clone().expect("an id"), event.data.clone())));
-    let sequences: Vec<u64> = seen.iter().map(|(id, _)| id.parse().expect("a number")).collect();
+    let sequences: Vec<u64> = seen
+        .iter()
+        .map(|(id, _)| id.parse().expect("a number"))
+        .collect();
     assert_eq!(sequences, (1..=205).collect::<Vec<u64>>());
     let lines: Vec<&str> = seen
         .iter()
@@ -114,14 +142,37 @@ async fn the_events_of_the_shell_agent_are_those_of_the_specification(kind: &str
     let api = server.api();
     api.shell_agent("sayer").await;
     let prompt = "echo out; echo err >&2; exit 3";
-    let id = api.run(&json!({ "agent": "sayer", "prompt": prompt })).await;
+    let id = api
+        .run(&json!({ "agent": "sayer", "prompt": prompt }))
+        .await;
     let events = api.events(&id, None).await.outputs().await;
-    let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
-    assert_eq!(kinds, ["system", "assistant", "assistant", "output", "output", "user", "result"]);
+    let kinds: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["type"].as_str())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "system",
+            "assistant",
+            "assistant",
+            "output",
+            "output",
+            "user",
+            "result"
+        ]
+    );
     let session = &events[0]["data"]["session_id"];
-    assert!(events.iter().all(|event| &event["data"]["session_id"] == session));
+    assert!(
+        events
+            .iter()
+            .all(|event| &event["data"]["session_id"] == session)
+    );
     assert_eq!(events[0]["data"]["cwd"], "/home/user/workspace");
-    assert_eq!(events[2]["data"]["message"]["content"][0]["input"]["command"], prompt);
+    assert_eq!(
+        events[2]["data"]["message"]["content"][0]["input"]["command"],
+        prompt
+    );
     assert_eq!(events[6]["data"]["subtype"], "error_during_execution");
     assert_eq!(events[6]["data"]["is_error"], true);
     let run = api.run_end(&id, Duration::from_secs(30)).await;
@@ -144,17 +195,38 @@ async fn the_environment_is_that_of_the_specification(kind: &str) {
     let run = api.run_end(&id, Duration::from_secs(60)).await;
     let output = run["output"].as_str().expect("the environment");
     for line in [
-        "REGION=eu-1", "PLAIN=x y", "HOME=/home/user", "USER=user", "LOGNAME=user", "LANG=C.UTF-8",
-        "TZ=UTC", "TERM=dumb", "PWD=/srv/job", "VM0_FRAMEWORK=shell", "VM0_AGENT_NAME=env-reader",
-        "VM0_WORKING_DIR=/srv/job", "VM0_ARTIFACT_NAME=env", "VM0_ARTIFACT_VERSION=",
-        "VM0_SHELL_HISTORY=", "NODE_USE_ENV_PROXY=1", "NO_PROXY=localhost,127.0.0.1,::1",
-        &format!("VM0_RUN_ID={id}"), "/srv/job", "sandbox",
+        "REGION=eu-1",
+        "PLAIN=x y",
+        "HOME=/home/user",
+        "USER=user",
+        "LOGNAME=user",
+        "LANG=C.UTF-8",
+        "TZ=UTC",
+        "TERM=dumb",
+        "PWD=/srv/job",
+        "VM0_FRAMEWORK=shell",
+        "VM0_AGENT_NAME=env-reader",
+        "VM0_WORKING_DIR=/srv/job",
+        "VM0_ARTIFACT_NAME=env",
+        "VM0_ARTIFACT_VERSION=",
+        "VM0_SHELL_HISTORY=",
+        "NODE_USE_ENV_PROXY=1",
+        "NO_PROXY=localhost,127.0.0.1,::1",
+        &format!("VM0_RUN_ID={id}"),
+        "/srv/job",
+        "sandbox",
     ] {
-        assert!(output.lines().any(|l| l == line), "{line} is missing in:\n{output}");
+        assert!(
+            output.lines().any(|l| l == line),
+            "{line} is missing in:\n{output}"
+        );
     }
     assert!(output.contains("uid=1000(user) gid=1000(user)"), "{output}");
     let token = server.token();
-    assert!(!output.contains(token) && !output.contains(server.url()), "{output}");
+    assert!(
+        !output.contains(token) && !output.contains(server.url()),
+        "{output}"
+    );
 }
 
 async fn secrets_are_masked_in_everything_that_comes_out(kind: &str) {
@@ -171,21 +243,34 @@ async fn secrets_are_masked_in_everything_that_comes_out(kind: &str) {
     let id = api.run(&body).await;
     let events = api.events(&id, None).await.raw().await;
     let run = api.run_end(&id, Duration::from_secs(60)).await;
-    let logs = api.get(&format!("/v1/runs/{id}/logs?limit=100")).await.expect(200);
+    let logs = api
+        .get(&format!("/v1/runs/{id}/logs?limit=100"))
+        .await
+        .expect(200);
     let seen = format!("{}{run}{logs}", String::from_utf8_lossy(&events));
     assert!(!seen.contains(secret), "{seen}");
     assert!(!seen.contains("aHVudGVyMi92ZXJ5K3NlY3JldA"), "{seen}");
     assert!(seen.contains("***"), "{seen}");
-    let salvaged = run["salvaged_artifact_version"].as_str().expect("a changed workspace");
+    let salvaged = run["salvaged_artifact_version"]
+        .as_str()
+        .expect("a changed workspace");
     let artifact = api.storage_id("artifacts", "kept").await;
     let files = api.download("artifacts", &artifact, Some(salvaged)).await;
-    assert_eq!(files["file"], format!("{secret}\n").as_bytes(), "files are left as they are");
+    assert_eq!(
+        files["file"],
+        format!("{secret}\n").as_bytes(),
+        "files are left as they are"
+    );
     let on_disk = std::process::Command::new("grep")
         .args(["-rlF", secret])
         .arg(server.data_dir())
         .output()
         .expect("grep runs");
-    assert_eq!(String::from_utf8_lossy(&on_disk.stdout), "", "the secret is nowhere in clear");
+    assert_eq!(
+        String::from_utf8_lossy(&on_disk.stdout),
+        "",
+        "the secret is nowhere in clear"
+    );
 }
 
 async fn an_agent_of_ones_own_works(kind: &str) {
@@ -205,7 +290,10 @@ async fn an_agent_of_ones_own_works(kind: &str) {
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(run["output"], "4 words");
     let artifact = api.storage_id("artifacts", "words").await;
-    assert_eq!(api.download("artifacts", &artifact, None).await["words.txt"], b"4 words\n");
+    assert_eq!(
+        api.download("artifacts", &artifact, None).await["words.txt"],
+        b"4 words\n"
+    );
 }
 
 async fn a_changed_volume_is_not_written_back(kind: &str) {

@@ -30,7 +30,10 @@ pub(crate) fn wanted(kind: &str) -> bool {
     let wanted = std::env::var("VM0_TEST_SANDBOXES").ok();
     let wanted = wanted.is_none_or(|list| list.split(',').any(|item| item == kind));
     if !wanted {
-        assert!(std::env::var_os("CI").is_none(), "CI tests every sandbox runtime");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI tests every sandbox runtime"
+        );
         eprintln!("{kind} is left out by VM0_TEST_SANDBOXES");
     }
     wanted

@@ -1,0 +1,96 @@
+//! The grammar of the command line: the global options and the commands. The options of a
+//! command stand in its own file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use vm0_model::storage::StorageKind;
+
+use crate::commands;
+use crate::context::Context;
+use crate::error::CommandResult;
+
+/// Runs AI agents in secure sandboxes: server, runner and client in one program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vm0",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  vm0 serve\n  vm0 token create --user me\n  vm0 compose vm0.yaml\n  vm0 run my-agent \"Say hello\""
+)]
+pub(crate) struct Cli {
+    /// Global options.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// The command.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Server to talk to
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub(crate) api_url: Option<String>,
+    /// Data directory of commands of the server's side
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// No progress, notes and next steps
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// No colour
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_color: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create or update an agent from vm0.yaml
+    Compose(commands::compose::ComposeArgs),
+    /// See agents
+    #[command(subcommand)]
+    Agent(commands::agent::AgentCommand),
+    /// Run an agent, or see and end runs
+    Run(commands::run::RunArgs),
+    /// What a run said and did
+    Logs(commands::logs::LogsArgs),
+    /// Input files of runs
+    #[command(subcommand)]
+    Volume(commands::volume::StorageCommand),
+    /// Working directories of runs
+    #[command(subcommand)]
+    Artifact(commands::volume::StorageCommand),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) async fn execute(self, context: &Context) -> CommandResult {
+        match self {
+            Self::Compose(args) => commands::compose::execute(context, args).await,
+            Self::Agent(command) => commands::agent::execute(context, command).await,
+            Self::Run(args) => commands::run::execute(context, args).await,
+            Self::Logs(args) => commands::logs::execute(context, args).await,
+            Self::Volume(command) => {
+                commands::volume::execute(context, StorageKind::Volume, command).await
+            }
+            Self::Artifact(command) => {
+                commands::volume::execute(context, StorageKind::Artifact, command).await
+            }
+        }
+    }
+}

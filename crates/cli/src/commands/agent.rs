@@ -1,0 +1,161 @@
+//! `vm0 agent` (CLI 3.4).
+
+use clap::{Args, Subcommand};
+use vm0_client::{Client, PageQuery, collect_pages};
+use vm0_model::config::AgentConfig;
+use vm0_model::wire::agents::{AgentDetail, AgentVersion};
+
+use crate::context::Context;
+use crate::error::{CommandResult, Failure};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::table::Table;
+use crate::units;
+use crate::values::{AgentRef, agent_ref};
+
+/// Versions that `status` shows.
+const VERSIONS_SHOWN: usize = 5;
+
+/// What to do with agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// All agents
+    #[command(visible_alias = "ls", after_help = "Examples:\n  vm0 agent list")]
+    List,
+    /// Everything about one agent
+    #[command(
+        visible_alias = "inspect",
+        after_help = "Examples:\n  vm0 agent status my-agent\n  vm0 agent status my-agent:1a2b3c4d"
+    )]
+    Status(StatusArgs),
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// NAME, NAME:VERSION or the agent's id
+    #[arg(value_parser = agent_ref)]
+    agent: AgentRef,
+}
+
+/// Does it.
+pub(crate) async fn execute(context: &Context, command: AgentCommand) -> CommandResult {
+    match command {
+        AgentCommand::List => list(context).await,
+        AgentCommand::Status(args) => status(context, args.agent).await,
+    }
+}
+
+async fn list(context: &Context) -> CommandResult {
+    let output = &context.output;
+    let client = context.client()?;
+    let agents = collect_pages(None, async |page| client.agent_list(None, &page).await).await?;
+    if output.is_json() {
+        output.json_list(&agents)?;
+        return Ok(Exit::Done);
+    }
+    if agents.is_empty() {
+        output.note("No agents. Create one: vm0 compose vm0.yaml");
+        return Ok(Exit::Done);
+    }
+    let now = units::now();
+    let mut table = Table::new(&["NAME", "VERSION", "UPDATED"]);
+    for agent in agents {
+        let version = agent
+            .current_version_id
+            .map_or_else(|| "-".to_owned(), |id| id.short());
+        table.row(vec![agent.name, version, units::ago(agent.updated_at, now)]);
+    }
+    table.print(output)?;
+    Ok(Exit::Done)
+}
+
+async fn status(context: &Context, agent: AgentRef) -> CommandResult {
+    let output = &context.output;
+    let client = context.client()?;
+    let (detail, version) = find(&client, agent).await?;
+    if output.is_json() {
+        output.json(&detail)?;
+        return Ok(Exit::Done);
+    }
+    let id = detail.agent.id;
+    let versions = collect_pages(None, async |page| {
+        client.agent_version_list(id, &page).await
+    })
+    .await?;
+    let shown = match &version {
+        None => versions
+            .iter()
+            .find(|known| Some(known.id) == detail.agent.current_version_id),
+        Some(prefix) => versions
+            .iter()
+            .find(|known| known.id.to_string().starts_with(prefix)),
+    };
+    let Some(shown) = shown else {
+        let message = format!("No such agent version: '{}'", version.unwrap_or_default());
+        let hint = format!("See: vm0 agent status {}", detail.agent.name);
+        return Err(Failure::not_found(message).hint(hint));
+    };
+    print_version(output, &detail, shown)?;
+    output.line("Versions:")?;
+    let now = units::now();
+    for version in versions.iter().take(VERSIONS_SHOWN) {
+        let message = version.message.as_deref().unwrap_or_default();
+        let age = units::ago(version.created_at, now);
+        let line = format!(
+            "  {}  {}  {age}  {message}",
+            version.id.short(),
+            version.version_number
+        );
+        output.line(line.trim_end())?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn find(client: &Client, agent: AgentRef) -> Result<(AgentDetail, Option<String>), Failure> {
+    match agent {
+        AgentRef::Id(id) => Ok((client.agent_view(id).await?, None)),
+        AgentRef::Name { name, version } => {
+            let page = client
+                .agent_list(Some(&name), &PageQuery::default())
+                .await?;
+            let Some(found) = page.data.first() else {
+                let failure = Failure::not_found(format!("No such agent: '{name}'"));
+                return Err(failure.hint("Create it: vm0 compose vm0.yaml"));
+            };
+            Ok((client.agent_view(found.id).await?, version))
+        }
+    }
+}
+
+fn print_version(
+    output: &Output,
+    detail: &AgentDetail,
+    version: &AgentVersion,
+) -> Result<(), Failure> {
+    output.line(&detail.agent.name)?;
+    output.detail("Version", version.id)?;
+    output.detail("Number", version.version_number)?;
+    if let Some(message) = &version.message {
+        output.detail("Message", message)?;
+    }
+    let config = version.config.as_ref().or(detail.config.as_ref());
+    let Some(Ok((_, config))) = config.map(AgentConfig::from_json) else {
+        return Ok(());
+    };
+    output.detail("Framework", &config.framework.name)?;
+    if let Some(image) = &config.image {
+        output.detail("Image", image)?;
+    }
+    output.detail("Directory", &config.working_dir)?;
+    for mount in &config.mounts {
+        output.detail("Volume", format_args!("{} at {}", mount.key, mount.path))?;
+    }
+    for name in config.required_secrets() {
+        output.detail("Secret", name)?;
+    }
+    for name in config.required_variables() {
+        output.detail("Variable", name)?;
+    }
+    Ok(())
+}

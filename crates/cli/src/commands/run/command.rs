@@ -1,0 +1,192 @@
+//! The grammar of `vm0 run`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use vm0_model::id::{CheckpointId, SessionId};
+use vm0_model::run::RunStatus;
+use vm0_model::time::Timestamp;
+
+use super::start::Selector;
+use super::{kill, list, show, start};
+use crate::context::Context;
+use crate::error::{CommandResult, Failure};
+use crate::values::{AgentRef, agent_ref, key_value, key_value_or_environment, time, version_ref};
+
+/// `vm0 run AGENT PROMPT`, or a subcommand. An agent named like one is written `list:latest`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  vm0 run my-agent \"Summarise the books\" --artifact-name report\n  \
+                  vm0 run my-agent - < prompt.txt\n  vm0 run continue SESSION \"And now the rest\"\n  \
+                  vm0 run list --all"
+)]
+pub(crate) struct RunArgs {
+    #[command(subcommand)]
+    command: Option<RunCommand>,
+    /// NAME, NAME:VERSION or the agent's id
+    #[arg(required = true, value_parser = agent_ref)]
+    agent: Option<AgentRef>,
+    /// What the agent is asked; - reads it from stdin
+    #[arg(required = true)]
+    prompt: Option<String>,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunCommand {
+    /// Go on with a session
+    #[command(after_help = "Examples:\n  vm0 run continue SESSION \"And now the rest\"")]
+    Continue(ContinueArgs),
+    /// Go on from a checkpoint
+    #[command(after_help = "Examples:\n  vm0 run resume CHECKPOINT \"Try another way\"")]
+    Resume(ResumeArgs),
+    /// Pending and running runs
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  vm0 run list --all --since 1d"
+    )]
+    List(ListArgs),
+    /// Everything about one run
+    #[command(after_help = "Examples:\n  vm0 run show RUN")]
+    Show(ShowArgs),
+    /// Cancel runs
+    #[command(after_help = "Examples:\n  vm0 run kill RUN")]
+    Kill(KillArgs),
+}
+
+/// Options of a new run.
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// Variable; without a value, that of the environment
+    #[arg(long, alias = "var", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
+    pub(super) vars: Vec<(String, String)>,
+    /// Secret; without a value, that of the environment
+    #[arg(long, alias = "secret", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
+    pub(super) secrets: Vec<(String, String)>,
+    /// File of NAME=VALUE lines for both
+    #[arg(long, value_name = "PATH")]
+    pub(super) env_file: Option<PathBuf>,
+    /// Artifact of the working directory
+    #[arg(long, value_name = "NAME")]
+    pub(super) artifact_name: Option<String>,
+    /// Version of the artifact
+    #[arg(long, value_name = "VERSION", value_parser = version_ref)]
+    pub(super) artifact_version: Option<String>,
+    /// Version of a volume, by its key in vm0.yaml
+    #[arg(long, value_name = "KEY=VERSION", value_parser = key_value)]
+    pub(super) volume_version: Vec<(String, String)>,
+    /// End the run after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(super) timeout: Option<u32>,
+    /// Print only the run's id and leave
+    #[arg(short, long, conflicts_with = "jsonl")]
+    pub(super) detach: bool,
+    /// The event stream as JSON lines
+    #[arg(long)]
+    pub(super) jsonl: bool,
+    /// Whole inputs and outputs of tools, reasoning, unknown events
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+struct ContinueArgs {
+    session: SessionId,
+    /// What the agent is asked; - reads it from stdin
+    prompt: String,
+    /// Version of the agent; default: its current one
+    #[arg(long, value_name = "VERSION", value_parser = version_ref)]
+    agent_version: Option<String>,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+#[derive(Debug, Args)]
+struct ResumeArgs {
+    checkpoint: CheckpointId,
+    /// What the agent is asked; - reads it from stdin
+    prompt: String,
+    /// Version of the agent; default: that of the checkpoint
+    #[arg(long, value_name = "VERSION", value_parser = version_ref)]
+    agent_version: Option<String>,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+/// Options of `list`.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Ended runs too
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Only runs in this state
+    #[arg(long)]
+    pub(super) status: Option<RunStatus>,
+    /// Only runs of this agent
+    #[arg(long, value_name = "NAME")]
+    pub(super) agent: Option<String>,
+    /// Only runs created since then: 30s, 5m, 2h, 1d ago, ISO 8601, unix seconds
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) since: Option<Timestamp>,
+    /// At most this many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) limit: u32,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Id of the run
+    pub(super) run: String,
+}
+
+/// Options of `kill`.
+#[derive(Debug, Args)]
+pub(super) struct KillArgs {
+    /// Ids of the runs
+    #[arg(required = true, value_name = "RUN")]
+    pub(super) runs: Vec<String>,
+}
+
+/// Does it.
+pub(crate) async fn execute(context: &Context, args: RunArgs) -> CommandResult {
+    let (selector, prompt, options) = match args.command {
+        Some(RunCommand::List(args)) => return list::execute(context, args).await,
+        Some(RunCommand::Show(args)) => return show::execute(context, args).await,
+        Some(RunCommand::Kill(args)) => return kill::execute(context, args).await,
+        Some(RunCommand::Continue(ContinueArgs {
+            session,
+            prompt,
+            agent_version,
+            options,
+        })) => (
+            Selector::Session {
+                id: session,
+                agent_version,
+            },
+            prompt,
+            options,
+        ),
+        Some(RunCommand::Resume(ResumeArgs {
+            checkpoint,
+            prompt,
+            agent_version,
+            options,
+        })) => (
+            Selector::Checkpoint {
+                id: checkpoint,
+                agent_version,
+            },
+            prompt,
+            options,
+        ),
+        None => match (args.agent, args.prompt) {
+            (Some(agent), Some(prompt)) => (Selector::Agent(agent), prompt, args.options),
+            _ => return Err(Failure::usage("Write: vm0 run AGENT PROMPT")),
+        },
+    };
+    start::execute(context, selector, prompt, options).await
+}

@@ -1,0 +1,15 @@
+//! `vm0 run` and its subcommands (CLI 4.1 and 4.2).
+
+mod command;
+mod feed;
+mod given;
+mod kill;
+mod list;
+mod outcome;
+mod show;
+mod start;
+mod watch;
+
+pub(crate) use command::{RunArgs, execute};
+pub(crate) use feed::Feed;
+pub(crate) use outcome::parse_run_id;

@@ -1,0 +1,21 @@
+//! `vm0`: server, runner and client of the VM0 API in one program.
+
+mod args;
+mod commands;
+mod config;
+mod context;
+mod env_file;
+mod error;
+mod events;
+mod exit;
+mod files;
+mod output;
+mod progress;
+mod start;
+mod table;
+mod units;
+mod values;
+
+fn main() -> std::process::ExitCode {
+    start::start().into()
+}

@@ -1,0 +1,65 @@
+//! Tables with upper-case headings.
+
+use std::io;
+
+use crate::output::Output;
+
+/// Rows of text below headings.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub(crate) fn new(headings: &[&str]) -> Self {
+        Self {
+            rows: vec![headings.iter().map(|&text| text.to_owned()).collect()],
+        }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// Prints it.
+    pub(crate) fn print(&self, output: &Output) -> io::Result<()> {
+        self.render().iter().try_for_each(|line| output.line(line))
+    }
+
+    /// Its lines: each column as wide as its widest cell, two spaces between.
+    pub(crate) fn render(&self) -> Vec<String> {
+        let columns = self.rows[0].len();
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+        };
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| width(column).unwrap_or_default())
+            .collect();
+        let line = |row: &Vec<String>| {
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        self.rows.iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new(&["NAME", "SIZE"]);
+        table.row(vec!["long-name".into(), "1 B".into()]);
+        assert_eq!(table.render(), ["NAME       SIZE", "long-name  1 B"]);
+    }
+}
