@@ -1,0 +1,219 @@
+//! The gateway of one run.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::{Semaphore, mpsc};
+use vm0_model::event::LogEntry;
+use vm0_model::limits;
+use vm0_model::network::{NetworkPolicy, PrivateAllowance};
+
+use crate::counter::{Counters, Meter};
+use crate::forward;
+use crate::http_proxy::{self, Next, Scope};
+use crate::journal::Journal;
+use crate::policy::{ImpliedHost, Policy};
+use crate::resolver::Resolver;
+use crate::route::Refusal;
+use crate::socks::{self, Reply};
+use crate::stream::{Client, Metered};
+use crate::tunnel::{Tunnel, TunnelRefusal};
+
+/// What a run may reach.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayConfig {
+    /// The policy of the agent.
+    pub policy: NetworkPolicy,
+    /// Hosts that are allowed without a rule.
+    pub implied: Vec<ImpliedHost>,
+    /// What the operator opened.
+    pub allow_private: Vec<PrivateAllowance>,
+}
+
+/// The one way out of one sandbox. Clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+/// What the connections of a run share.
+pub(crate) struct Shared {
+    pub(crate) policy: Policy,
+    pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) journal: Journal,
+    /// For the head of a request, and for a greeting that has begun.
+    pub(crate) header_timeout: Duration,
+    meter: Arc<Meter>,
+    connections: Semaphore,
+}
+
+impl Gateway {
+    /// A gateway that writes the network log to `log`. Each connection holds room for its line
+    /// there while it lasts, so no more connections are served at a time than `log` has room for;
+    /// give it at least [`limits::CONNECTIONS_MAX_PER_RUN`].
+    pub fn new(
+        config: GatewayConfig,
+        resolver: Arc<dyn Resolver>,
+        log: mpsc::Sender<LogEntry>,
+    ) -> Self {
+        Self::with_header_timeout(config, resolver, log, limits::REQUEST_READ_TIMEOUT)
+    }
+
+    fn with_header_timeout(
+        config: GatewayConfig,
+        resolver: Arc<dyn Resolver>,
+        log: mpsc::Sender<LogEntry>,
+        header_timeout: Duration,
+    ) -> Self {
+        let connections = limits::CONNECTIONS_MAX_PER_RUN.min(log.max_capacity());
+        let shared = Shared {
+            policy: Policy::new(config.policy, config.implied, config.allow_private),
+            resolver,
+            journal: Journal::new(log),
+            header_timeout,
+            meter: Arc::default(),
+            connections: Semaphore::new(connections),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Serves one connection out of the sandbox until its end. Dropping the future ends it. A
+    /// connection over the limit is closed at once.
+    pub async fn serve<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok(_permit) = self.shared.connections.try_acquire() else {
+            tracing::warn!("closed a connection over the limit of the run");
+            return;
+        };
+        let client = Client::new(Metered::new(stream, Arc::clone(&self.shared.meter)));
+        if let Err(error) = self.shared.serve(client).await {
+            tracing::debug!(%error, "failed to serve a connection");
+        }
+    }
+
+    /// What the sandbox received and sent so far.
+    pub fn counters(&self) -> Counters {
+        self.shared.meter.read()
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("policy", &self.shared.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    async fn serve(self: &Arc<Self>, mut client: Client) -> io::Result<()> {
+        let first = tokio::time::timeout(self.header_timeout, client.read_u8()).await??;
+        client.unread(Bytes::copy_from_slice(&[first]));
+        let mut next = if first == socks::VERSION {
+            self.serve_socks(client).await?
+        } else {
+            http_proxy::serve(Arc::clone(self), client, Scope::Proxy).await
+        };
+        while let Some(now) = next {
+            next = match now {
+                Next::Relay(switched) => {
+                    forward::relay(*switched).await?;
+                    None
+                }
+                Next::Tunnel(client, tunnel) => {
+                    let client = client.await.map_err(io::Error::other)?;
+                    tunnel.run(self, Client::new(TokioIo::new(client))).await
+                }
+            };
+        }
+        Ok(())
+    }
+
+    async fn serve_socks(self: &Arc<Self>, mut client: Client) -> io::Result<Option<Next>> {
+        let target = socks::accept(&mut client, self.header_timeout)
+            .await
+            .map_err(io::Error::other)?;
+        let Some(slot) = self.journal.slot().await else {
+            return socks::reply(&mut client, Reply::GeneralFailure)
+                .await
+                .map(|()| None);
+        };
+        match Tunnel::open(self, target, slot).await {
+            Ok(tunnel) => {
+                socks::reply(&mut client, Reply::Succeeded).await?;
+                Ok(tunnel.run(self, client).await)
+            }
+            Err(refusal) => {
+                socks::reply(&mut client, reply_to(&refusal)).await?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn reply_to(refusal: &TunnelRefusal) -> Reply {
+    match refusal {
+        TunnelRefusal::Refused(Refusal::Denied { .. }) => Reply::NotAllowed,
+        TunnelRefusal::Unreachable(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Reply::ConnectionRefused
+        }
+        TunnelRefusal::Refused(Refusal::Unresolved) | TunnelRefusal::Unreachable(_) => {
+            Reply::HostUnreachable
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::resolver::SystemResolver;
+
+    fn impatient() -> (Gateway, mpsc::Receiver<LogEntry>) {
+        let (log, entries) = mpsc::channel(8);
+        let config = GatewayConfig::default();
+        let patience = Duration::from_millis(50);
+        let resolver = Arc::new(SystemResolver);
+        (
+            Gateway::with_header_timeout(config, resolver, log, patience),
+            entries,
+        )
+    }
+
+    #[tokio::test]
+    async fn half_a_greeting_is_given_up() {
+        let (gateway, _entries) = impatient();
+        for sent in [
+            &b""[..],
+            b"\x05",
+            b"\x05\x01\0\x05\x01",
+            b"GET http://a.ex",
+            b"CONNECT a:1 HTTP/1.1\r\nA",
+        ] {
+            let (mut near, far) = duplex(1024);
+            near.write_all(sent).await.unwrap();
+            let served = tokio::time::timeout(Duration::from_secs(5), gateway.serve(far));
+            served.await.expect("the gateway waits for ever");
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_over_the_limit_are_closed() {
+        let (gateway, _entries) = impatient();
+        let permits = gateway.shared.connections.try_acquire_many(8).unwrap();
+        let (mut near, far) = duplex(1024);
+        gateway.serve(far).await;
+        assert_eq!(near.read(&mut [0; 1]).await.unwrap(), 0);
+        drop(permits);
+    }
+}

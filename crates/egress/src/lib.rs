@@ -1,0 +1,36 @@
+//! The one way out of a sandbox.
+//!
+//! A sandbox has no network. Each connection that a program makes to the proxy inside reaches
+//! the [`Gateway`] here as a raw byte stream, which speaks HTTP proxy or SOCKS5 on it, decides by
+//! the policy of the agent, resolves the name once, connects to the address that it checked, and
+//! writes a line of the network log.
+//!
+//! The rules are in `policy`, a pure module; `address` knows which addresses are on the internet.
+//! `route` turns a destination into a connection, `http_proxy`, `socks` and `tunnel` are what a
+//! client speaks, and `journal` is the log.
+
+mod address;
+mod answer;
+mod counter;
+mod crypto;
+mod forward;
+mod gateway;
+mod hello;
+mod host;
+mod http_proxy;
+mod interfaces;
+mod journal;
+mod opening;
+mod path;
+mod policy;
+mod resolver;
+mod route;
+mod socks;
+mod stream;
+mod tunnel;
+
+pub use counter::Counters;
+pub use crypto::install_crypto_provider;
+pub use gateway::{Gateway, GatewayConfig};
+pub use policy::ImpliedHost;
+pub use resolver::{Resolver, SystemResolver};

@@ -1,0 +1,120 @@
+//! From a destination to a connection: the name is resolved once, every address is checked, and
+//! a checked address is what is connected to.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::TcpStream;
+use vm0_model::limits;
+
+use crate::gateway::Shared;
+use crate::host::{Host, Target};
+use crate::interfaces;
+use crate::journal::Mode;
+use crate::policy::{Candidate, RequestView, Rule, Verdict};
+use crate::resolver;
+
+/// A destination that may be opened.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The checked addresses, never empty.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) rule: Rule,
+    /// Whether each request in the connection must be decided on its own.
+    pub(crate) per_request: bool,
+}
+
+/// Why a destination may not or cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Denied { rule: Rule, mode: Mode },
+    Unresolved,
+}
+
+impl Shared {
+    /// The addresses of `target`, unless the policy refuses it whatever they are.
+    pub(crate) async fn resolve(
+        &self,
+        target: &Target,
+        request: Option<&RequestView>,
+    ) -> Result<Vec<IpAddr>, Refusal> {
+        if let Host::Domain(_) = target.host
+            && let Some(rule) = self.policy.denied_unresolved(target, request)
+        {
+            return Err(Refusal::Denied {
+                rule,
+                mode: Mode::Tcp,
+            });
+        }
+        let addresses = resolver::addresses(self.resolver.as_ref(), &target.host).await;
+        if addresses.is_empty() {
+            Err(Refusal::Unresolved)
+        } else {
+            Ok(addresses)
+        }
+    }
+
+    /// Decides about each of `addresses` and keeps those that the first allowed one's rule
+    /// allows.
+    pub(crate) fn admit(
+        &self,
+        target: &Target,
+        addresses: &[IpAddr],
+        request: Option<&RequestView>,
+    ) -> Result<Route, Refusal> {
+        let mut refusal = Refusal::Unresolved;
+        let mut route: Option<Route> = None;
+        for &address in addresses {
+            let candidate = Candidate {
+                address,
+                own: interfaces::is_own(address),
+            };
+            let decision = self.policy.decide(target, candidate, request);
+            let rule = decision.rule;
+            if decision.verdict == Verdict::Deny {
+                if refusal == Refusal::Unresolved {
+                    let named = matches!(target.host, Host::Domain(_));
+                    let mode = if named && rule == Rule::Fixed {
+                        Mode::Dns
+                    } else {
+                        Mode::Tcp
+                    };
+                    refusal = Refusal::Denied { rule, mode };
+                }
+                continue;
+            }
+            let per_request = decision.verdict == Verdict::PerRequest;
+            match &mut route {
+                None => {
+                    route = Some(Route {
+                        addresses: vec![address],
+                        rule,
+                        per_request,
+                    })
+                }
+                Some(route) if route.rule == rule && route.per_request == per_request => {
+                    route.addresses.push(address);
+                }
+                Some(_) => {}
+            }
+        }
+        route.ok_or(refusal)
+    }
+}
+
+/// Connects to the first of `addresses` that answers.
+pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for &address in addresses {
+        let attempt = TcpStream::connect(SocketAddr::new(address, port));
+        match tokio::time::timeout(limits::GATEWAY_CONNECT_TIMEOUT, attempt).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
