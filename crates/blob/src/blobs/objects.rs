@@ -1,0 +1,277 @@
+//! What can be done with each kind of object.
+
+use std::io::Read;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use object_store::{GetResultPayload, ObjectStoreExt};
+use vm0_model::{HistoryId, ManifestId, PackId, limits};
+
+use super::store::{Blobs, ByteStream, store_error};
+use crate::error::BlobError;
+use crate::fetch::{PackSource, PackSourceError};
+use crate::manifest::Manifest;
+use crate::object::{history_key, manifest_key, pack_key, upload_key};
+
+/// An object of an upload session: the two that a client puts (API 8.4), and what it declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadObject {
+    /// `archive.tar.gz`.
+    Archive,
+    /// `manifest.json`.
+    Manifest,
+    /// The declared files, as the server keeps them until the commit.
+    Declaration,
+}
+
+impl UploadObject {
+    /// Its name in the API.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Archive => "archive.tar.gz",
+            Self::Manifest => "manifest.json",
+            Self::Declaration => "declaration.json",
+        }
+    }
+}
+
+/// An object as blocking code reads it.
+pub(crate) type ObjectReader = Box<dyn Read + Send>;
+
+impl Blobs {
+    /// Stores a pack; its length. Returns once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails, is longer than `limit`, or is not the pack `declared`. Then nothing
+    /// is stored.
+    pub async fn pack_put<S, E>(
+        &self,
+        stream: S,
+        declared: PackId,
+        limit: u64,
+    ) -> Result<u64, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.put_declared(&pack_key(declared), stream, declared.digest(), limit).await
+    }
+
+    /// The bytes of a pack, or those in `range`, which ends at the end of the pack at the latest.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when it is not stored.
+    pub async fn pack_get(
+        &self,
+        pack: PackId,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, BlobError> {
+        self.get_stream(&pack_key(pack), range).await
+    }
+
+    /// Bytes of a pack.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when it is not stored.
+    pub async fn pack_len(&self, pack: PackId) -> Result<u64, BlobError> {
+        let key = pack_key(pack);
+        let meta = self.inner.store.head(&key).await;
+        meta.map(|meta| meta.size).map_err(|error| store_error(&key, error))
+    }
+
+    /// Stores a manifest. Returns once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large or the store fails.
+    pub async fn manifest_put(&self, manifest: &Manifest) -> Result<ManifestId, BlobError> {
+        let (id, bytes) = manifest.encode()?;
+        self.put_bytes(&manifest_key(id), bytes).await?;
+        Ok(id)
+    }
+
+    /// Stores an encoded manifest and decodes it. Returns once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails or is not the manifest `declared`, or the bytes are no manifest. Then
+    /// nothing is stored.
+    pub async fn manifest_put_encoded<S, E>(
+        &self,
+        stream: S,
+        declared: ManifestId,
+    ) -> Result<Manifest, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let key = manifest_key(declared);
+        let received = self.receive(&key, stream, limits::MANIFEST_MAX_BYTES).await?;
+        if received.digest != *declared.digest() {
+            return Err(BlobError::Mismatch { key: key.to_string() });
+        }
+        let path = received.staged.path().to_owned();
+        let decode = move || Ok::<_, BlobError>(Manifest::decode(&std::fs::read(path)?)?);
+        let manifest = tokio::task::spawn_blocking(decode).await??;
+        self.publish(received.staged, &key).await?;
+        Ok(manifest)
+    }
+
+    /// A stored manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when it is not stored.
+    pub async fn manifest_get(&self, id: ManifestId) -> Result<Manifest, BlobError> {
+        let bytes = self.get_bytes(&manifest_key(id), limits::MANIFEST_MAX_BYTES).await?;
+        let manifest = tokio::task::spawn_blocking(move || Manifest::decode(&bytes)).await?;
+        Ok(manifest?)
+    }
+
+    /// The encoded bytes of a stored manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when it is not stored.
+    pub async fn manifest_get_encoded(&self, id: ManifestId) -> Result<ByteStream, BlobError> {
+        self.get_stream(&manifest_key(id), None).await
+    }
+
+    /// Proves that every byte a manifest names is stored; to be done before a row names it.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::Dangling`] for the first pack that is missing or too short.
+    pub async fn manifest_check(&self, manifest: &Manifest) -> Result<(), BlobError> {
+        let mut ends = std::collections::BTreeMap::<PackId, u64>::new();
+        for chunk in manifest.chunks() {
+            let end = ends.entry(chunk.pack).or_default();
+            *end = (*end).max(chunk.offset + u64::from(chunk.stored_len));
+        }
+        for (pack, end) in ends {
+            match self.pack_len(pack).await {
+                Ok(len) if len >= end => {}
+                Ok(_) | Err(BlobError::NotFound { .. }) => {
+                    return Err(BlobError::Dangling { pack });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a conversation history; its length. Returns once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails, is longer than [`limits::HISTORY_MAX_BYTES`], or is not the history
+    /// `declared`. Then nothing is stored.
+    pub async fn history_put<S, E>(
+        &self,
+        stream: S,
+        declared: HistoryId,
+    ) -> Result<u64, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let key = history_key(declared);
+        self.put_declared(&key, stream, declared.digest(), limits::HISTORY_MAX_BYTES).await
+    }
+
+    /// The bytes of a conversation history.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when it is not stored.
+    pub async fn history_get(&self, id: HistoryId) -> Result<ByteStream, BlobError> {
+        self.get_stream(&history_key(id), None).await
+    }
+
+    /// Stores or replaces an object of an upload session; its length. Returns once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails or is longer than `limit`. Then what was there before stays.
+    pub async fn upload_put<S, E>(
+        &self,
+        session: &str,
+        object: UploadObject,
+        stream: S,
+        limit: u64,
+    ) -> Result<u64, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let key = upload_key(session, object.file_name())?;
+        let received = self.receive(&key, stream, limit).await?;
+        self.publish(received.staged, &key).await?;
+        Ok(received.len)
+    }
+
+    /// An object of an upload session, if it was put.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn upload_read(
+        &self,
+        session: &str,
+        object: UploadObject,
+    ) -> Result<Option<ByteStream>, BlobError> {
+        match self.get_stream(&upload_key(session, object.file_name())?, None).await {
+            Ok(stream) => Ok(Some(stream)),
+            Err(BlobError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes all objects of an upload session, if they are there.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn upload_delete(&self, session: &str) -> Result<(), BlobError> {
+        for object in [UploadObject::Archive, UploadObject::Manifest, UploadObject::Declaration] {
+            let key = upload_key(session, object.file_name())?;
+            match self.inner.store.delete(&key).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(BlobError::Store(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// An object of an upload session for blocking code, if it was put.
+    pub(crate) async fn upload_open(
+        &self,
+        session: &str,
+        object: UploadObject,
+    ) -> Result<Option<ObjectReader>, BlobError> {
+        let result = match self.get(&upload_key(session, object.file_name())?, None).await {
+            Ok(result) => result,
+            Err(BlobError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let GetResultPayload::File(file, _) = result.payload {
+            return Ok(Some(Box::new(file)));
+        }
+        let stream = result.into_stream().map(|bytes| bytes.map_err(std::io::Error::other));
+        let reader = tokio_util::io::StreamReader::new(stream);
+        Ok(Some(Box::new(tokio_util::io::SyncIoBridge::new(reader))))
+    }
+}
+
+#[async_trait]
+impl PackSource for Blobs {
+    async fn pack_range(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, PackSourceError> {
+        let bytes = self.inner.store.get_range(&pack_key(pack), range).await;
+        bytes.map_err(|error| PackSourceError { pack, source: error.into() })
+    }
+}
