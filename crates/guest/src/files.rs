@@ -65,11 +65,19 @@ pub fn is_normal_path(path: &str) -> bool {
 /// # Errors
 /// If writing fails.
 pub fn write_record(writer: &mut impl Write, path: &str, bytes: &[u8]) -> std::io::Result<()> {
+    write_record_start(writer, path, bytes.len() as u64)?;
+    writer.write_all(bytes)
+}
+
+/// Writes what precedes the `size` bytes of a file.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_record_start(writer: &mut impl Write, path: &str, size: u64) -> std::io::Result<()> {
     let len = u32::try_from(path.len()).map_err(|_| std::io::ErrorKind::InvalidInput)?;
     writer.write_all(&len.to_be_bytes())?;
     writer.write_all(path.as_bytes())?;
-    writer.write_all(&(bytes.len() as u64).to_be_bytes())?;
-    writer.write_all(bytes)
+    writer.write_all(&size.to_be_bytes())
 }
 
 /// Writes the end of the stream.
@@ -171,6 +179,12 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     reachable[path.len()]
 }
 
+/// Whether something below the directory at a relative path may match a pattern.
+#[must_use]
+pub fn may_match_below(pattern: &str, directory: &str) -> bool {
+    pattern.match_indices('/').any(|(at, _)| matches(&pattern[..at], directory))
+}
+
 fn matches_component(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == name;
@@ -213,6 +227,8 @@ mod tests {
         assert!(!matches("a/*", "a/b/c"));
         assert!(!matches("a/*.md", "a/b.txt"));
         assert!(!matches("ab*ba", "aba"));
+        assert!(may_match_below("a/**/c", "a/x/y") && may_match_below("a/b/c", "a/b"));
+        assert!(!may_match_below("a/b/c", "a/x") && !may_match_below("a/b", "a/b"));
     }
 
     #[test]

@@ -1,0 +1,27 @@
+//! Sandboxes by OCI runtimes, `runsc` and `runc`: one code path, the runtime a child process.
+//!
+//! ```text
+//!   backend ─► prepare (layout, scratch disk, overlays, bundle) ─► runtime ─► running ─► stopped
+//! ```
+//!
+//! Everything that a run writes is on one scratch disk, an ext4 image in the sandbox's directory,
+//! so one number bounds it all. Mount points are below the run directory (`/run/vm0/ID`), because
+//! the root inside must be able to reach them whatever the mode of the data directory is.
+
+mod backend;
+mod bundle;
+mod cgroup;
+mod layout;
+mod loop_device;
+mod mount;
+mod prepare;
+mod process;
+mod running;
+mod runtime;
+mod scratch;
+mod seccomp;
+mod skeleton;
+mod stopped;
+
+pub use backend::OciBackend;
+pub use runtime::Runtime;
