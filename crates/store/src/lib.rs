@@ -10,6 +10,8 @@ pub mod record;
 mod sequence;
 pub mod sqlite;
 
-pub use contract::{AgentStore, EventStore, RunStore, SessionStore, StorageStore, Store, UserStore};
+pub use contract::{
+    AgentStore, EventStore, RunStore, SessionStore, StorageStore, Store, UserStore,
+};
 pub use error::StoreError;
 pub use sqlite::SqliteStore;

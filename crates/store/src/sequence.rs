@@ -68,7 +68,10 @@ mod tests {
         let cases = [
             ("{}", r#"{"sequenceNumber":7}"#),
             (r#"{"type":"a"}"#, r#"{"type":"a","sequenceNumber":7}"#),
-            ("{\"n\":1e400,\"m\":12345678901234567890123}", "{\"n\":1e400,\"m\":12345678901234567890123,\"sequenceNumber\":7}"),
+            (
+                "{\"n\":1e400,\"m\":12345678901234567890123}",
+                "{\"n\":1e400,\"m\":12345678901234567890123,\"sequenceNumber\":7}",
+            ),
         ];
         for (data, expected) in cases {
             assert_eq!(with_sequence_number(data, 7).as_deref(), Some(expected));
@@ -79,19 +82,42 @@ mod tests {
     fn a_number_that_the_agent_sent_is_replaced() {
         let cases = [
             (r#"{"sequenceNumber":1}"#, r#"{"sequenceNumber":7}"#),
-            (r#"{"sequenceNumber":{"a":[1]},"b":"}"}"#, r#"{"b":"}","sequenceNumber":7}"#),
-            (r#"{"\u0073equenceNumber":1,"b":2}"#, r#"{"b":2,"sequenceNumber":7}"#),
-            (r#"{"b":1.50,"a":{"sequenceNumber":3}}"#, r#"{"b":1.50,"a":{"sequenceNumber":3},"sequenceNumber":7}"#),
-            (r#"{"text":"sequenceNumber \u00e9"}"#, r#"{"text":"sequenceNumber \u00e9","sequenceNumber":7}"#),
+            (
+                r#"{"sequenceNumber":{"a":[1]},"b":"}"}"#,
+                r#"{"b":"}","sequenceNumber":7}"#,
+            ),
+            (
+                r#"{"\u0073equenceNumber":1,"b":2}"#,
+                r#"{"b":2,"sequenceNumber":7}"#,
+            ),
+            (
+                r#"{"b":1.50,"a":{"sequenceNumber":3}}"#,
+                r#"{"b":1.50,"a":{"sequenceNumber":3},"sequenceNumber":7}"#,
+            ),
+            (
+                r#"{"text":"sequenceNumber \u00e9"}"#,
+                r#"{"text":"sequenceNumber \u00e9","sequenceNumber":7}"#,
+            ),
         ];
         for (data, expected) in cases {
-            assert_eq!(with_sequence_number(data, 7).as_deref(), Some(expected), "{data}");
+            assert_eq!(
+                with_sequence_number(data, 7).as_deref(),
+                Some(expected),
+                "{data}"
+            );
         }
     }
 
     #[test]
     fn what_is_not_an_object_is_refused() {
-        for data in ["", "1", "[]", "\"sequenceNumber\"", "{\"sequenceNumber\":}", "{"] {
+        for data in [
+            "",
+            "1",
+            "[]",
+            "\"sequenceNumber\"",
+            "{\"sequenceNumber\":}",
+            "{",
+        ] {
             assert_eq!(with_sequence_number(data, 7), None, "{data}");
         }
     }

@@ -8,9 +8,7 @@ use vm0_model::{AgentId, AgentVersionId, UserId};
 
 use crate::contract::AgentStore;
 use crate::error::StoreError;
-use crate::record::{
-    AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key, ListPage,
-};
+use crate::record::{AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key, ListPage};
 use crate::sqlite::columns::{Columns, Position, all, prefix_end};
 use crate::sqlite::store::SqliteStore;
 
@@ -43,7 +41,8 @@ pub(super) const VERSION_MATCH: &str =
 #[async_trait]
 impl AgentStore for SqliteStore {
     async fn agent_put(&self, put: AgentPut) -> Result<AgentPutOutcome> {
-        self.write(move |connection| agent_put(connection, put).boxed()).await
+        self.write(move |connection| agent_put(connection, put).boxed())
+            .await
     }
 
     async fn agent_list(
@@ -73,9 +72,14 @@ impl AgentStore for SqliteStore {
         let key = key.clone();
         self.read(move |connection| {
             async move {
-                let Some(agent) = find(connection, user, &key).await? else { return Ok(None) };
+                let Some(agent) = find(connection, user, &key).await? else {
+                    return Ok(None);
+                };
                 let head = version(connection, agent.id, agent.head).await?.ok_or(
-                    StoreError::Corrupt { table: "agents", column: "head" },
+                    StoreError::Corrupt {
+                        table: "agents",
+                        column: "head",
+                    },
                 )?;
                 Ok(Some((agent, head)))
             }
@@ -124,12 +128,19 @@ async fn agent_put(connection: &mut SqliteConnection, put: AgentPut) -> Result<A
             let agent = new_agent(&put);
             insert(connection, &agent).await?;
             let version = add_version(connection, &put, agent.id).await?;
-            return Ok(AgentPutOutcome::Done { agent, version, action: AgentAction::Created });
+            return Ok(AgentPutOutcome::Done {
+                agent,
+                version,
+                action: AgentAction::Created,
+            });
         }
     };
     let (version, action) = match version(connection, agent.id, put.version_id).await? {
         Some(version) => (version, AgentAction::Existing),
-        None => (add_version(connection, &put, agent.id).await?, AgentAction::Updated),
+        None => (
+            add_version(connection, &put, agent.id).await?,
+            AgentAction::Updated,
+        ),
     };
     if agent.head != version.id {
         agent.head = version.id;
@@ -137,7 +148,11 @@ async fn agent_put(connection: &mut SqliteConnection, put: AgentPut) -> Result<A
         agent.updated_at = put.now;
         move_head(connection, &agent).await?;
     }
-    Ok(AgentPutOutcome::Done { agent, version, action })
+    Ok(AgentPutOutcome::Done {
+        agent,
+        version,
+        action,
+    })
 }
 
 fn new_agent(put: &AgentPut) -> AgentRecord {
@@ -212,8 +227,11 @@ async fn find(
         Key::Id(id) => (BY_ID, id.to_string()),
         Key::Name(name) => (BY_NAME, name.clone()),
     };
-    let row =
-        sqlx::query(sql).bind(user.to_string()).bind(value).fetch_optional(connection).await?;
+    let row = sqlx::query(sql)
+        .bind(user.to_string())
+        .bind(value)
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(agent).transpose()
 }
 
@@ -232,7 +250,10 @@ pub(super) async fn version(
 }
 
 fn agent(row: &SqliteRow) -> Result<AgentRecord> {
-    let columns = Columns { table: "agents", row };
+    let columns = Columns {
+        table: "agents",
+        row,
+    };
     Ok(AgentRecord {
         id: columns.parse("id")?,
         user_id: columns.parse("user_id")?,
@@ -245,7 +266,10 @@ fn agent(row: &SqliteRow) -> Result<AgentRecord> {
 }
 
 fn agent_version(row: &SqliteRow) -> Result<AgentVersionRecord> {
-    let columns = Columns { table: "agent_versions", row };
+    let columns = Columns {
+        table: "agent_versions",
+        row,
+    };
     Ok(AgentVersionRecord {
         id: columns.parse("id")?,
         agent_id: columns.parse("agent_id")?,

@@ -37,7 +37,8 @@ impl Columns<'_> {
     /// Text that stands for a value, or `NULL`.
     pub(super) fn parse_opt<T: FromStr>(&self, column: &'static str) -> Result<Option<T>> {
         let text: Option<&str> = self.get(column)?;
-        text.map(|text| text.parse().map_err(|_| self.corrupt(column))).transpose()
+        text.map(|text| text.parse().map_err(|_| self.corrupt(column)))
+            .transpose()
     }
 
     /// A time.
@@ -65,12 +66,16 @@ impl Columns<'_> {
     /// JSON text or `NULL`.
     pub(super) fn json_opt<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>> {
         let text: Option<&str> = self.get(column)?;
-        text.map(|text| serde_json::from_str(text).map_err(|_| self.corrupt(column))).transpose()
+        text.map(|text| serde_json::from_str(text).map_err(|_| self.corrupt(column)))
+            .transpose()
     }
 
     /// The error for a column that does not hold what it should.
     pub(super) const fn corrupt(&self, column: &'static str) -> StoreError {
-        StoreError::Corrupt { table: self.table, column }
+        StoreError::Corrupt {
+            table: self.table,
+            column,
+        }
     }
 }
 
@@ -109,7 +114,11 @@ impl Position {
             Some(after) => (after.created_at.micros(), after.id.clone()),
             None => (i64::MAX, String::new()),
         };
-        Self { created_at, id, limit: i64::from(page.limit) + 1 }
+        Self {
+            created_at,
+            id,
+            limit: i64::from(page.limit) + 1,
+        }
     }
 }
 

@@ -88,8 +88,12 @@ impl EventStore for SqliteStore {
 
 /// What of a batch is new: nothing if it begins after the end, or repeats what is recorded.
 pub(super) fn unrecorded<T>(mut batch: Vec<T>, offset: u64, recorded: u64) -> Vec<T> {
-    let Some(known) = recorded.checked_sub(offset) else { return Vec::new() };
-    let known = usize::try_from(known).unwrap_or(usize::MAX).min(batch.len());
+    let Some(known) = recorded.checked_sub(offset) else {
+        return Vec::new();
+    };
+    let known = usize::try_from(known)
+        .unwrap_or(usize::MAX)
+        .min(batch.len());
     batch.split_off(known)
 }
 
@@ -112,14 +116,25 @@ async fn event_append(
     };
     let status = progress.status;
     if status.is_terminal() {
-        return Ok(Leased::Done(Appended { next_offset: progress.event_count, status }));
+        return Ok(Leased::Done(Appended {
+            next_offset: progress.event_count,
+            status,
+        }));
     }
     let mut rows = Vec::new();
     let arrival = progress.event_count + progress.log_count;
-    for (event, n) in unrecorded(events, offset, progress.event_count).into_iter().zip(1..) {
+    for (event, n) in unrecorded(events, offset, progress.event_count)
+        .into_iter()
+        .zip(1..)
+    {
         let seq = progress.event_count + n;
         let data = with_sequence_number(&event.data, seq).ok_or(StoreError::EventData)?;
-        rows.push(EventRow { seq, arrival: arrival + n, event, data });
+        rows.push(EventRow {
+            seq,
+            arrival: arrival + n,
+            event,
+            data,
+        });
     }
     let id = run.to_string();
     insert_rows(
@@ -145,11 +160,17 @@ async fn event_append(
             .execute(connection)
             .await?;
     }
-    Ok(Leased::Done(Appended { next_offset, status }))
+    Ok(Leased::Done(Appended {
+        next_offset,
+        status,
+    }))
 }
 
 fn event(row: &SqliteRow) -> Result<Event> {
-    let columns = Columns { table: "events", row };
+    let columns = Columns {
+        table: "events",
+        row,
+    };
     Ok(Event {
         seq: columns.integer("seq")?,
         timestamp: columns.time("timestamp")?,

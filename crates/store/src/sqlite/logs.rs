@@ -18,7 +18,12 @@ use crate::sqlite::runs;
 type Result<T> = std::result::Result<T, StoreError>;
 
 const KINDS: [LogKind; 2] = [LogKind::System, LogKind::Network];
-const LEVELS: [LogLevel; 4] = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
+const LEVELS: [LogLevel; 4] = [
+    LogLevel::Debug,
+    LogLevel::Info,
+    LogLevel::Warn,
+    LogLevel::Error,
+];
 
 macro_rules! select_log {
     ($order:literal) => {
@@ -95,7 +100,10 @@ pub(super) async fn log_append(
             .execute(connection)
             .await?;
     }
-    Ok(Leased::Done(Appended { next_offset, status: progress.status }))
+    Ok(Leased::Done(Appended {
+        next_offset,
+        status: progress.status,
+    }))
 }
 
 /// Log entries and events merged by `(timestamp, arrival)`.
@@ -109,14 +117,28 @@ pub(super) async fn log_list(
     let events_wanted = filter.kind.is_none_or(|kind| kind == LogKind::Agent)
         && filter.level.is_none_or(|level| level == LogLevel::Info);
     if events_wanted {
-        let sql = if filter.descending { EVENTS_DESCENDING } else { EVENTS };
+        let sql = if filter.descending {
+            EVENTS_DESCENDING
+        } else {
+            EVENTS
+        };
         for row in range.bind(sql).fetch_all(&mut *connection).await? {
             found.push(event_entry(&row)?);
         }
     }
-    let sql = if filter.descending { LIST_DESCENDING } else { LIST };
-    for kind in KINDS.into_iter().filter(|kind| filter.kind.is_none_or(|only| only == *kind)) {
-        for level in LEVELS.into_iter().filter(|level| filter.level.is_none_or(|it| it == *level)) {
+    let sql = if filter.descending {
+        LIST_DESCENDING
+    } else {
+        LIST
+    };
+    for kind in KINDS
+        .into_iter()
+        .filter(|kind| filter.kind.is_none_or(|only| only == *kind))
+    {
+        for level in LEVELS
+            .into_iter()
+            .filter(|level| filter.level.is_none_or(|it| it == *level))
+        {
             let query = range.bind(sql).bind(kind.as_str()).bind(level.as_str());
             for row in query.fetch_all(&mut *connection).await? {
                 found.push(entry(&row, kind, level)?);
@@ -151,7 +173,12 @@ impl Range {
                 above = above.max((timestamp.micros(), seq.unwrap_or(i64::MAX)));
             }
         }
-        Self { run: run.to_string(), above, below, limit: i64::from(filter.limit) + 1 }
+        Self {
+            run: run.to_string(),
+            above,
+            below,
+            limit: i64::from(filter.limit) + 1,
+        }
     }
 
     fn bind(
@@ -184,7 +211,10 @@ fn entry(row: &SqliteRow, kind: LogKind, level: LogLevel) -> Result<StoredLog> {
 
 /// An event seen as an entry of the agent's log (API 6).
 fn event_entry(row: &SqliteRow) -> Result<StoredLog> {
-    let columns = Columns { table: "events", row };
+    let columns = Columns {
+        table: "events",
+        row,
+    };
     let seq: u64 = columns.integer("seq")?;
     let kind: String = columns.get("kind")?;
     let data: String = columns.get("data")?;

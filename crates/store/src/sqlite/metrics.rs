@@ -29,8 +29,9 @@ pub(super) async fn metric_append(
         return Ok(Leased::Stale);
     };
     let first = progress.metric_count + 1;
-    let rows: Vec<(u64, MetricSample)> =
-        (first..).zip(unrecorded(samples, offset, progress.metric_count)).collect();
+    let rows: Vec<(u64, MetricSample)> = (first..)
+        .zip(unrecorded(samples, offset, progress.metric_count))
+        .collect();
     let id = run.to_string();
     insert_rows(
         connection,
@@ -61,12 +62,18 @@ pub(super) async fn metric_append(
             .execute(connection)
             .await?;
     }
-    Ok(Leased::Done(Appended { next_offset, status: progress.status }))
+    Ok(Leased::Done(Appended {
+        next_offset,
+        status: progress.status,
+    }))
 }
 
 /// A row of `metrics`.
 pub(super) fn sample(row: &SqliteRow) -> Result<MetricSample> {
-    let columns = Columns { table: "metrics", row };
+    let columns = Columns {
+        table: "metrics",
+        row,
+    };
     Ok(MetricSample {
         timestamp: columns.time("timestamp")?,
         cpu_percent: columns.get("cpu_percent")?,

@@ -46,7 +46,9 @@ const STATEMENTS: &[&str] = &[
 #[tokio::test]
 async fn no_list_scans_a_table_or_sorts() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("vm0.db")).await.unwrap();
+    let store = SqliteStore::open(&directory.path().join("vm0.db"))
+        .await
+        .unwrap();
     for statement in STATEMENTS {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         let steps: Vec<String> = store
@@ -62,7 +64,10 @@ async fn no_list_scans_a_table_or_sorts() {
         for step in &steps {
             // The queue is read from the head of its own partial index, which holds nothing else.
             let scan = step.starts_with("SCAN") && !step.ends_with("INDEX runs_queue");
-            assert!(!scan && !step.contains("TEMP B-TREE"), "{statement}\n{steps:#?}");
+            assert!(
+                !scan && !step.contains("TEMP B-TREE"),
+                "{statement}\n{steps:#?}"
+            );
         }
     }
 }

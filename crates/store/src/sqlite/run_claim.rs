@@ -35,7 +35,11 @@ pub(super) async fn run_claim(
     let Some(row) = sqlx::query(QUEUE).fetch_optional(&mut *connection).await? else {
         return Ok(None);
     };
-    let id: RunId = Columns { table: "runs", row: &row }.parse("id")?;
+    let id: RunId = Columns {
+        table: "runs",
+        row: &row,
+    }
+    .parse("id")?;
     let pending = runs::get(connection, id).await?;
     let artifact = resolve_artifact(connection, &pending, claim.now).await?;
     let volumes = resolve_volumes(connection, &pending).await?;
@@ -45,10 +49,17 @@ pub(super) async fn run_claim(
     let run = runs::get(connection, id).await?;
     let version = agents::version(connection, run.agent_id, run.agent_version)
         .await?
-        .ok_or(StoreError::Corrupt { table: "agent_versions", column: "id" })?;
+        .ok_or(StoreError::Corrupt {
+            table: "agent_versions",
+            column: "id",
+        })?;
     let conversation = conversation(connection, &run).await?;
     Ok(Some(ClaimedRun {
-        lease: Lease { run_id: id, epoch, expires_at: claim.expires_at },
+        lease: Lease {
+            run_id: id,
+            epoch,
+            expires_at: claim.expires_at,
+        },
         config: version.config,
         sealed,
         artifact,
@@ -64,12 +75,18 @@ async fn resolve_artifact(
     run: &RunRecord,
     now: Timestamp,
 ) -> Result<Option<(StorageId, Found)>> {
-    let Some(artifact) = &run.artifact else { return Ok(None) };
+    let Some(artifact) = &run.artifact else {
+        return Ok(None);
+    };
     let row = sqlx::query("SELECT artifact_storage FROM runs WHERE id = $1")
         .bind(run.id.to_string())
         .fetch_one(&mut *connection)
         .await?;
-    let known: StorageId = Columns { table: "runs", row: &row }.parse("artifact_storage")?;
+    let known: StorageId = Columns {
+        table: "runs",
+        row: &row,
+    }
+    .parse("artifact_storage")?;
     let storage =
         versions::artifact_ensure(connection, run.user_id, &artifact.name, known, now).await?;
     let found = resolve(connection, storage, &artifact.wanted).await?;
@@ -83,7 +100,10 @@ async fn resolve_volumes(
     let mut claimed = Vec::with_capacity(run.volumes.len());
     for volume in &run.volumes {
         let version = resolve(connection, volume.storage_id, &volume.wanted).await?;
-        claimed.push(ClaimedVolume { volume: volume.clone(), version });
+        claimed.push(ClaimedVolume {
+            volume: volume.clone(),
+            version,
+        });
     }
     Ok(claimed)
 }
@@ -213,11 +233,17 @@ pub(super) async fn run_expire(
     connection: &mut SqliteConnection,
     now: Timestamp,
 ) -> Result<Vec<RunId>> {
-    let rows =
-        sqlx::query(EXPIRED).bind(now.micros()).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(EXPIRED)
+        .bind(now.micros())
+        .fetch_all(&mut *connection)
+        .await?;
     let mut expired = Vec::with_capacity(rows.len());
     for row in &rows {
-        let id: RunId = Columns { table: "run_progress", row }.parse("run_id")?;
+        let id: RunId = Columns {
+            table: "run_progress",
+            row,
+        }
+        .parse("run_id")?;
         let status = runs::after(RunStatus::Running, RunChange::TimeOut)?;
         sqlx::query("UPDATE runs SET status = $2, completed_at = $3, error = $4 WHERE id = $1")
             .bind(id.to_string())

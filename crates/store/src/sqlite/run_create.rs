@@ -35,7 +35,9 @@ pub(super) async fn run_create(
     if let Some((key, digest)) = &run.idempotency {
         remember_key(connection, &run, key, digest).await?;
     }
-    Ok(RunCreateOutcome::Created(runs::get(connection, run.id).await?))
+    Ok(RunCreateOutcome::Created(
+        runs::get(connection, run.id).await?,
+    ))
 }
 
 async fn refusal(
@@ -85,7 +87,10 @@ pub(super) async fn find_idempotent(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let columns = Columns { table: "run_keys", row: &row };
+    let columns = Columns {
+        table: "run_keys",
+        row: &row,
+    };
     let run = runs::get(connection, columns.parse("run_id")?).await?;
     Ok(Some((run, columns.get("digest")?)))
 }
@@ -112,7 +117,9 @@ pub(super) async fn session_active(
         .bind(session.to_string())
         .fetch_optional(connection)
         .await?;
-    row.as_ref().map(|row| Columns { table: "runs", row }.parse("id")).transpose()
+    row.as_ref()
+        .map(|row| Columns { table: "runs", row }.parse("id"))
+        .transpose()
 }
 
 async fn insert_run(

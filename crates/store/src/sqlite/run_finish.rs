@@ -21,7 +21,10 @@ pub(super) async fn run_cancel(
     id: RunId,
     now: Timestamp,
 ) -> Result<RunCancelOutcome> {
-    let Some(run) = runs::find(connection, id).await?.filter(|run| run.user_id == user) else {
+    let Some(run) = runs::find(connection, id)
+        .await?
+        .filter(|run| run.user_id == user)
+    else {
         return Ok(RunCancelOutcome::NotFound);
     };
     let Ok(status) = run.status.after(RunChange::Cancel) else {
@@ -38,7 +41,9 @@ pub(super) async fn run_cancel(
         .execute(&mut *connection)
         .await?;
     end_lease(connection, id).await?;
-    Ok(RunCancelOutcome::Cancelled(runs::get(connection, id).await?))
+    Ok(RunCancelOutcome::Cancelled(
+        runs::get(connection, id).await?,
+    ))
 }
 
 /// Ends a run under its lease.
@@ -100,7 +105,10 @@ async fn complete(
     run: &RunRecord,
     finish: &RunFinish,
 ) -> Result<()> {
-    let mut left = Left { session: run.session_id, ..Left::default() };
+    let mut left = Left {
+        session: run.session_id,
+        ..Left::default()
+    };
     if let Some(saved) = &finish.artifact
         && let Some(version) = saved_version(connection, run, saved, Kept::Head, finish.now).await?
     {
@@ -127,7 +135,10 @@ async fn fail(
         RunStatus::Timeout => RunChange::TimeOut,
         _ => RunChange::Fail,
     };
-    let left = Left { session: run.session_id, ..Left::default() };
+    let left = Left {
+        session: run.session_id,
+        ..Left::default()
+    };
     end(connection, run, finish, change, &left).await?;
     match &finish.artifact {
         Some(saved) => salvage(connection, run, saved, finish.now).await,
@@ -204,7 +215,9 @@ async fn saved_version(
     kept: Kept,
     now: Timestamp,
 ) -> Result<Option<StorageVersionRecord>> {
-    let Some(artifact) = &run.artifact else { return Ok(None) };
+    let Some(artifact) = &run.artifact else {
+        return Ok(None);
+    };
     let storage_id = versions::artifact_ensure(
         connection,
         run.user_id,

@@ -58,7 +58,8 @@ pub(super) const COUNT_ACTIVE: &str =
 #[async_trait]
 impl RunStore for SqliteStore {
     async fn run_create(&self, run: NewRun) -> Result<RunCreateOutcome> {
-        self.write(move |connection| run_create::run_create(connection, run).boxed()).await
+        self.write(move |connection| run_create::run_create(connection, run).boxed())
+            .await
     }
 
     async fn run_find_idempotent(
@@ -75,7 +76,8 @@ impl RunStore for SqliteStore {
     }
 
     async fn run_count_active(&self, user: UserId) -> Result<u32> {
-        self.read(move |connection| count_active(connection, user).boxed()).await
+        self.read(move |connection| count_active(connection, user).boxed())
+            .await
     }
 
     async fn run_list(
@@ -107,7 +109,9 @@ impl RunStore for SqliteStore {
     }
 
     async fn run_view(&self, user: Option<UserId>, id: RunId) -> Result<Option<RunRecord>> {
-        let run = self.read(move |connection| find(connection, id).boxed()).await?;
+        let run = self
+            .read(move |connection| find(connection, id).boxed())
+            .await?;
         Ok(run.filter(|run| user.is_none_or(|user| run.user_id == user)))
     }
 
@@ -134,7 +138,8 @@ impl RunStore for SqliteStore {
             now,
             expires_at,
         };
-        self.write(move |connection| run_claim::run_claim(connection, claim).boxed()).await
+        self.write(move |connection| run_claim::run_claim(connection, claim).boxed())
+            .await
     }
 
     async fn run_renew(
@@ -164,7 +169,8 @@ impl RunStore for SqliteStore {
     }
 
     async fn run_finish(&self, finish: RunFinish) -> Result<Leased<RunRecord>> {
-        self.write(move |connection| run_finish::run_finish(connection, finish).boxed()).await
+        self.write(move |connection| run_finish::run_finish(connection, finish).boxed())
+            .await
     }
 
     async fn run_salvage(
@@ -182,7 +188,8 @@ impl RunStore for SqliteStore {
     }
 
     async fn run_expire(&self, now: Timestamp) -> Result<Vec<RunId>> {
-        self.write(move |connection| run_claim::run_expire(connection, now).boxed()).await
+        self.write(move |connection| run_claim::run_expire(connection, now).boxed())
+            .await
     }
 }
 
@@ -191,19 +198,27 @@ pub(super) async fn find(
     connection: &mut SqliteConnection,
     id: RunId,
 ) -> Result<Option<RunRecord>> {
-    let row = sqlx::query(BY_ID).bind(id.to_string()).fetch_optional(connection).await?;
+    let row = sqlx::query(BY_ID)
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(record).transpose()
 }
 
 /// A run that exists.
 pub(super) async fn get(connection: &mut SqliteConnection, id: RunId) -> Result<RunRecord> {
-    find(connection, id).await?.ok_or(StoreError::Corrupt { table: "runs", column: "id" })
+    find(connection, id).await?.ok_or(StoreError::Corrupt {
+        table: "runs",
+        column: "id",
+    })
 }
 
 /// Pending and running runs of a user.
 pub(super) async fn count_active(connection: &mut SqliteConnection, user: UserId) -> Result<u32> {
-    let count: i64 =
-        sqlx::query_scalar(COUNT_ACTIVE).bind(user.to_string()).fetch_one(connection).await?;
+    let count: i64 = sqlx::query_scalar(COUNT_ACTIVE)
+        .bind(user.to_string())
+        .fetch_one(connection)
+        .await?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
@@ -230,7 +245,10 @@ pub(super) async fn fenced(
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let columns = Columns { table: "run_progress", row: &row };
+    let columns = Columns {
+        table: "run_progress",
+        row: &row,
+    };
     let progress = Progress {
         status: columns.parse("status")?,
         epoch: Epoch(columns.get("epoch")?),
@@ -244,7 +262,10 @@ pub(super) async fn fenced(
 
 /// The state after a change that the caller has seen to be possible.
 pub(super) fn after(status: RunStatus, change: RunChange) -> Result<RunStatus> {
-    status.after(change).map_err(|_| StoreError::Corrupt { table: "runs", column: "status" })
+    status.after(change).map_err(|_| StoreError::Corrupt {
+        table: "runs",
+        column: "status",
+    })
 }
 
 fn record(row: &SqliteRow) -> Result<RunRecord> {
@@ -282,7 +303,9 @@ fn record(row: &SqliteRow) -> Result<RunRecord> {
 }
 
 fn artifact(columns: &Columns<'_>) -> Result<Option<RunArtifact>> {
-    let Some(name) = columns.get("artifact_name")? else { return Ok(None) };
+    let Some(name) = columns.get("artifact_name")? else {
+        return Ok(None);
+    };
     Ok(Some(RunArtifact {
         name,
         wanted: columns.parse("artifact_wanted")?,

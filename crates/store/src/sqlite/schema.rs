@@ -1,8 +1,8 @@
 //! The tables: numbered migrations, applied in order, each exactly once.
 
+use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::Connection;
 
 use crate::error::StoreError;
 
@@ -12,12 +12,18 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/sqlite/migrations");
 /// database at a time do not meet half-way.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let known = MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
     let found = present(&mut transaction).await?;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
+    MIGRATIONS
+        .run_direct(None, &mut *transaction, false)
+        .await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -32,7 +38,8 @@ async fn present(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
     if table.is_none() {
         return Ok(0);
     }
-    let newest: Option<i64> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await?;
     Ok(newest.unwrap_or(0))
 }

@@ -41,8 +41,10 @@ impl SessionStore for SqliteStore {
         user: UserId,
         id: CheckpointId,
     ) -> Result<Option<CheckpointRecord>> {
-        let row =
-            sqlx::query(CHECKPOINT).bind(id.to_string()).fetch_optional(self.readers()).await?;
+        let row = sqlx::query(CHECKPOINT)
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
         let found = row.as_ref().map(checkpoint).transpose()?;
         Ok(found.filter(|checkpoint| checkpoint.user_id == user))
     }
@@ -58,7 +60,13 @@ pub(super) async fn last_checkpoint(
         .fetch_optional(connection)
         .await?;
     row.as_ref()
-        .map(|row| Columns { table: "sessions", row }.parse("last_checkpoint_id"))
+        .map(|row| {
+            Columns {
+                table: "sessions",
+                row,
+            }
+            .parse("last_checkpoint_id")
+        })
         .transpose()
 }
 
@@ -67,7 +75,10 @@ pub(super) async fn conversation(
     connection: &mut SqliteConnection,
     id: CheckpointId,
 ) -> Result<Option<Conversation>> {
-    let row = sqlx::query(CHECKPOINT).bind(id.to_string()).fetch_optional(connection).await?;
+    let row = sqlx::query(CHECKPOINT)
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await?;
     let found = row.as_ref().map(checkpoint).transpose()?;
     Ok(found.map(|checkpoint| Conversation {
         framework: checkpoint.framework,
@@ -159,7 +170,10 @@ pub(super) async fn session_move(
 }
 
 fn session(row: &SqliteRow) -> Result<SessionRecord> {
-    let columns = Columns { table: "sessions", row };
+    let columns = Columns {
+        table: "sessions",
+        row,
+    };
     Ok(SessionRecord {
         id: columns.parse("id")?,
         user_id: columns.parse("user_id")?,
@@ -175,7 +189,10 @@ fn session(row: &SqliteRow) -> Result<SessionRecord> {
 }
 
 fn checkpoint(row: &SqliteRow) -> Result<CheckpointRecord> {
-    let columns = Columns { table: "checkpoints", row };
+    let columns = Columns {
+        table: "checkpoints",
+        row,
+    };
     Ok(CheckpointRecord {
         id: columns.parse("id")?,
         user_id: columns.parse("user_id")?,

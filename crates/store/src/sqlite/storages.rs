@@ -48,7 +48,10 @@ impl StorageStore for SqliteStore {
         self.write(move |connection| {
             async move {
                 let made = versions::storage_insert(connection, &storage).await?;
-                Ok(made.then_some(StorageRecord { head: None, ..storage }))
+                Ok(made.then_some(StorageRecord {
+                    head: None,
+                    ..storage
+                }))
             }
             .boxed()
         })
@@ -126,11 +129,13 @@ impl StorageStore for SqliteStore {
     }
 
     async fn storage_commit(&self, commit: StorageCommit) -> Result<StorageCommitOutcome> {
-        self.write(move |connection| storage_commit(connection, commit).boxed()).await
+        self.write(move |connection| storage_commit(connection, commit).boxed())
+            .await
     }
 
     async fn upload_create(&self, upload: UploadRecord) -> Result<()> {
-        self.write(move |connection| upload_create(connection, upload).boxed()).await
+        self.write(move |connection| upload_create(connection, upload).boxed())
+            .await
     }
 
     async fn upload_view(&self, id: &str) -> Result<Option<UploadRecord>> {
@@ -144,7 +149,8 @@ impl StorageStore for SqliteStore {
     }
 
     async fn upload_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<String>> {
-        self.write(move |connection| upload_expire(connection, now, limit).boxed()).await
+        self.write(move |connection| upload_expire(connection, now, limit).boxed())
+            .await
     }
 }
 
@@ -152,7 +158,11 @@ async fn storage_commit(
     connection: &mut SqliteConnection,
     commit: StorageCommit,
 ) -> Result<StorageCommitOutcome> {
-    let StorageCommit { version, expected, upload } = commit;
+    let StorageCommit {
+        version,
+        expected,
+        upload,
+    } = commit;
     let Some(head) = versions::head(connection, version.storage_id).await? else {
         return Ok(StorageCommitOutcome::Gone);
     };
@@ -178,7 +188,11 @@ async fn upload_create(connection: &mut SqliteConnection, upload: UploadRecord) 
     .bind(upload.id)
     .bind(upload.storage_id.to_string())
     .bind(upload.expires_at.micros())
-    .bind(upload.committed.map(|version: VersionId| version.to_string()))
+    .bind(
+        upload
+            .committed
+            .map(|version: VersionId| version.to_string()),
+    )
     .bind(upload.created_at.micros())
     .execute(connection)
     .await?;
@@ -199,7 +213,10 @@ async fn upload_expire(
 }
 
 fn storage(row: &SqliteRow) -> Result<StorageRecord> {
-    let columns = Columns { table: "storages", row };
+    let columns = Columns {
+        table: "storages",
+        row,
+    };
     let head: Option<VersionId> = columns.parse_opt("head")?;
     Ok(StorageRecord {
         id: columns.parse("owner_id")?,
@@ -221,7 +238,10 @@ fn kind(columns: &Columns<'_>) -> Result<StorageKind> {
 }
 
 fn upload(row: &SqliteRow) -> Result<UploadRecord> {
-    let columns = Columns { table: "uploads", row };
+    let columns = Columns {
+        table: "uploads",
+        row,
+    };
     Ok(UploadRecord {
         id: columns.get("id")?,
         storage_id: columns.parse("storage_id")?,

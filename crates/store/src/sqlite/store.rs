@@ -46,7 +46,10 @@ impl SqliteStore {
             .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        Ok(Self { writer: Writer::start(connection), readers })
+        Ok(Self {
+            writer: Writer::start(connection),
+            readers,
+        })
     }
 
     /// Runs a transaction and returns when it is durable.

@@ -21,27 +21,33 @@ const TOKEN_BY_HASH: &str = "SELECT t.id, t.user_id, u.name AS user_name, t.runn
 impl UserStore for SqliteStore {
     async fn user_ensure(&self, id: UserId, name: &str, now: Timestamp) -> Result<UserRecord> {
         let name = name.to_owned();
-        self.write(move |connection| user_ensure(connection, id, name, now).boxed()).await
+        self.write(move |connection| user_ensure(connection, id, name, now).boxed())
+            .await
     }
 
     async fn user_any(&self) -> Result<bool> {
-        let id: Option<String> =
-            sqlx::query_scalar("SELECT id FROM users LIMIT 1").fetch_optional(self.readers()).await?;
+        let id: Option<String> = sqlx::query_scalar("SELECT id FROM users LIMIT 1")
+            .fetch_optional(self.readers())
+            .await?;
         Ok(id.is_some())
     }
 
     async fn token_create(&self, token: TokenRecord) -> Result<()> {
-        self.write(move |connection| token_create(connection, token).boxed()).await
+        self.write(move |connection| token_create(connection, token).boxed())
+            .await
     }
 
     async fn token_find(&self, hash: &str) -> Result<Option<TokenRecord>> {
-        let row =
-            sqlx::query(TOKEN_BY_HASH).bind(hash).fetch_optional(self.readers()).await?;
+        let row = sqlx::query(TOKEN_BY_HASH)
+            .bind(hash)
+            .fetch_optional(self.readers())
+            .await?;
         row.as_ref().map(token).transpose()
     }
 
     async fn token_touch(&self, id: TokenId, now: Timestamp) -> Result<()> {
-        self.write(move |connection| token_touch(connection, id, now).boxed()).await
+        self.write(move |connection| token_touch(connection, id, now).boxed())
+            .await
     }
 }
 
@@ -63,8 +69,14 @@ async fn user_ensure(
         .bind(&name)
         .fetch_one(connection)
         .await?;
-    let columns = Columns { table: "users", row: &row };
-    Ok(UserRecord { id: columns.parse("id")?, name: columns.get("name")? })
+    let columns = Columns {
+        table: "users",
+        row: &row,
+    };
+    Ok(UserRecord {
+        id: columns.parse("id")?,
+        name: columns.get("name")?,
+    })
 }
 
 async fn token_create(connection: &mut SqliteConnection, token: TokenRecord) -> Result<()> {
@@ -90,11 +102,7 @@ async fn token_create(connection: &mut SqliteConnection, token: TokenRecord) -> 
     Ok(())
 }
 
-async fn token_touch(
-    connection: &mut SqliteConnection,
-    id: TokenId,
-    now: Timestamp,
-) -> Result<()> {
+async fn token_touch(connection: &mut SqliteConnection, id: TokenId, now: Timestamp) -> Result<()> {
     sqlx::query("UPDATE tokens SET last_used_at = $2 WHERE id = $1")
         .bind(id.to_string())
         .bind(now.micros())
@@ -104,7 +112,10 @@ async fn token_touch(
 }
 
 fn token(row: &SqliteRow) -> Result<TokenRecord> {
-    let columns = Columns { table: "tokens", row };
+    let columns = Columns {
+        table: "tokens",
+        row,
+    };
     let runner: Option<String> = columns.get("runner")?;
     let owner = match runner {
         Some(name) => TokenOwner::Runner(name),

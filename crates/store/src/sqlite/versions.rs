@@ -35,7 +35,15 @@ pub(super) async fn head(
         .bind(storage.to_string())
         .fetch_optional(connection)
         .await?;
-    row.as_ref().map(|row| Columns { table: "storages", row }.parse_opt("head")).transpose()
+    row.as_ref()
+        .map(|row| {
+            Columns {
+                table: "storages",
+                row,
+            }
+            .parse_opt("head")
+        })
+        .transpose()
 }
 
 /// A version of a storage.
@@ -74,7 +82,10 @@ pub(super) async fn commit(
     .execute(&mut *connection)
     .await?;
     let recorded = find(connection, version.storage_id, version.id).await?;
-    recorded.ok_or(StoreError::Corrupt { table: "storage_versions", column: "id" })
+    recorded.ok_or(StoreError::Corrupt {
+        table: "storage_versions",
+        column: "id",
+    })
 }
 
 /// Records a version, unless there is one with its id.
@@ -148,12 +159,19 @@ pub(super) async fn artifact_ensure(
         .bind(name)
         .fetch_one(connection)
         .await?;
-    Columns { table: "storages", row: &row }.parse("id")
+    Columns {
+        table: "storages",
+        row: &row,
+    }
+    .parse("id")
 }
 
 /// A row of `storage_versions`.
 pub(super) fn record(row: &SqliteRow) -> Result<StorageVersionRecord> {
-    let columns = Columns { table: "storage_versions", row };
+    let columns = Columns {
+        table: "storage_versions",
+        row,
+    };
     Ok(StorageVersionRecord {
         id: columns.parse("id")?,
         storage_id: columns.parse("storage_id")?,

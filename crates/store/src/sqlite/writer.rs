@@ -44,8 +44,15 @@ impl Writer {
             + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Queued { work: Some(work), outcome: None, reply };
-        self.queue.send(Box::new(job)).await.map_err(|_| StoreError::Closed)?;
+        let job = Queued {
+            work: Some(work),
+            outcome: None,
+            reply,
+        };
+        self.queue
+            .send(Box::new(job))
+            .await
+            .map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -132,10 +139,13 @@ async fn commit_group(
 /// Runs one transaction in a savepoint; an error means that the whole group is lost.
 async fn run_job(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), sqlx::Error> {
     connection.execute("SAVEPOINT job").await?;
-    let kept = AssertUnwindSafe(job.run(connection)).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!("a transaction panicked and was rolled back");
-        false
-    });
+    let kept = AssertUnwindSafe(job.run(connection))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            tracing::error!("a transaction panicked and was rolled back");
+            false
+        });
     if !kept {
         connection.execute("ROLLBACK TO job").await?;
     }

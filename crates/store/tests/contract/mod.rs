@@ -1,0 +1,96 @@
+//! What every backend must do. A backend plugs in with a [`StoreFactory`] and `contract_suite!`.
+
+pub(crate) mod agents;
+pub(crate) mod claims;
+pub(crate) mod events;
+pub(crate) mod finishes;
+pub(crate) mod logs;
+pub(crate) mod pages;
+pub(crate) mod runs;
+pub(crate) mod storages;
+pub(crate) mod users;
+pub(crate) mod world;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use vm0_store::Store;
+
+/// One database, empty at first.
+#[async_trait]
+pub(crate) trait StoreFactory: Send + Sync {
+    /// Opens the database, which may be open already.
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+macro_rules! contract_suite {
+    ($factory:expr; $($module:ident: $($test:ident),+;)+) => {$(
+        mod $module {
+            use super::*;
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let factory = $factory;
+                    crate::contract::$module::$test(&factory).await;
+                }
+            )+
+        }
+    )+};
+    ($factory:expr) => {
+        contract_suite! {
+            $factory;
+            users:
+                a_user_is_made_once,
+                a_token_is_found_by_its_hash_with_its_owner;
+            agents:
+                composing_makes_finds_and_returns_to_versions,
+                an_agent_of_another_user_does_not_exist;
+            storages:
+                a_commit_moves_the_head_and_keeps_the_first_row,
+                a_commit_that_expects_another_head_is_refused,
+                only_one_of_two_commits_that_expect_the_same_head_wins,
+                uploads_expire_oldest_first,
+                a_name_is_taken_once_for_each_kind;
+            runs:
+                a_run_reads_back_as_it_was_created,
+                concurrent_creates_with_one_key_make_one_run,
+                a_key_is_free_after_a_day,
+                a_session_takes_one_of_many_concurrent_runs,
+                the_concurrency_limit_holds_under_concurrency,
+                a_run_of_another_user_does_not_exist,
+                a_run_of_an_unknown_agent_is_refused,
+                a_cancelled_run_is_not_claimed_and_stays_cancelled;
+            claims:
+                runs_are_claimed_in_order_of_creation,
+                a_run_is_claimed_by_one_of_many_runners,
+                a_claim_resolves_latest_and_hands_out_the_sealed_values_once,
+                a_stale_epoch_changes_nothing,
+                a_lease_that_is_not_renewed_ends_the_run,
+                a_renewed_lease_does_not_expire;
+            events:
+                events_are_numbered_without_gaps,
+                a_repeated_or_overlapping_batch_is_recorded_once,
+                concurrent_batches_leave_neither_gap_nor_repeat,
+                any_order_of_retries_records_each_event_once,
+                events_of_a_run_that_ended_are_not_recorded,
+                a_failing_transaction_does_not_affect_its_group;
+            logs:
+                entries_and_events_are_merged_by_time,
+                a_walk_in_either_order_shows_each_entry_once,
+                filters_keep_what_they_say,
+                samples_are_recorded_once;
+            finishes:
+                a_completed_run_leaves_version_checkpoint_and_session,
+                a_continued_run_moves_its_session_and_a_resumed_one_makes_another,
+                a_failed_run_keeps_its_files_without_moving_the_head,
+                an_unchanged_workspace_is_not_salvaged,
+                a_run_cancelled_before_its_report_stays_cancelled,
+                a_repeated_report_changes_nothing,
+                a_report_that_cannot_be_stored_leaves_nothing;
+            pages:
+                a_walk_shows_each_run_once_whatever_is_inserted,
+                filters_apply_to_every_page;
+        }
+    };
+}

@@ -1,0 +1,32 @@
+PRAGMA foreign_keys = OFF;
+BEGIN TRANSACTION;
+CREATE TABLE _sqlx_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+);
+INSERT INTO "_sqlx_migrations" VALUES(1,'users','2026-11-24 01:08:40',1,X'B0C83C631F2036E333E9A50464ED1EAE923FBC2F614B23A7F33B2AC6CD39849268BD6EB036AD40CCD189361CBCF570F2',434046);
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY NOT NULL,
+    user_id TEXT REFERENCES users (id),
+    runner TEXT,
+    name TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE,
+    prefix TEXT NOT NULL,
+    expires_at INTEGER,
+    last_used_at INTEGER,
+    created_at INTEGER NOT NULL,
+    CHECK ((user_id IS NULL) <> (runner IS NULL))
+) STRICT;
+INSERT INTO "tokens" VALUES('01a20b19-0da7-72ae-b8c0-c8027554fd66','01a20b19-0da5-77a2-8504-b2398cf512e2',NULL,'laptop','hash-1','vm0_live_1234567...',1800000000009000,NULL,1800000000001000);
+CREATE TABLE users (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL
+) STRICT;
+INSERT INTO "users" VALUES('01a20b19-0da5-77a2-8504-b2398cf512e2','maria',1800000000000000);
+CREATE INDEX tokens_by_user ON tokens (user_id, created_at, id);
+COMMIT;

@@ -1,0 +1,127 @@
+//! Databases of earlier releases, as they wrote them, and one of a later.
+
+use std::path::Path;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use vm0_model::RunStatus;
+use vm0_store::record::{Key, TokenOwner};
+use vm0_store::{
+    AgentStore, EventStore, RunStore, SessionStore, SqliteStore, StoreError, UserStore,
+};
+
+const SCHEMA_1: &str = include_str!("../golden/schema_0001.sql");
+const SCHEMA_6: &str = include_str!("../golden/schema_0006.sql");
+
+async fn connect(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn restored(path: &Path, dump: &'static str) -> SqliteStore {
+    sqlx::raw_sql(dump)
+        .execute(&mut connect(path).await)
+        .await
+        .unwrap();
+    SqliteStore::open(path).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_database_of_schema_1_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vm0.db");
+    let store = restored(&path, SCHEMA_1).await;
+    let token = store
+        .token_find("hash-1")
+        .await
+        .unwrap()
+        .expect("the token is still there");
+    let TokenOwner::User(user) = token.owner else {
+        panic!("{:?}", token.owner)
+    };
+    assert_eq!(user.name, "maria");
+    assert_eq!(store.run_count_active(user.id).await.unwrap(), 0);
+    drop(store);
+    SqliteStore::open(&path)
+        .await
+        .expect("opening it again changes nothing");
+}
+
+#[tokio::test]
+async fn a_database_of_schema_6_reads_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = restored(&directory.path().join("vm0.db"), SCHEMA_6).await;
+    let token = store
+        .token_find("hash-1")
+        .await
+        .unwrap()
+        .expect("the token is there");
+    let TokenOwner::User(user) = token.owner else {
+        panic!("{:?}", token.owner)
+    };
+    let agent = store
+        .agent_view(user.id, &Key::Name("my-agent".into()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(agent.1.config, r#"{"config":1}"#);
+    let page = vm0_store::record::ListPage {
+        limit: 10,
+        after: None,
+    };
+    let runs = store
+        .run_list(user.id, &Default::default(), page)
+        .await
+        .unwrap();
+    let [run] = runs.as_slice() else {
+        panic!("{runs:?}")
+    };
+    assert_eq!((run.status, run.event_count), (RunStatus::Completed, 2));
+    assert_eq!(run.volumes.len(), 1);
+    let session = store
+        .session_view(user.id, run.session_id.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(session.last_run_id, run.id);
+    let checkpoint = store
+        .checkpoint_view(user.id, run.checkpoint_id.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        checkpoint.unwrap().volume_versions,
+        run.volume_versions.clone().unwrap()
+    );
+    assert_eq!(store.event_list(run.id, 0, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_release_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vm0.db");
+    drop(SqliteStore::open(&path).await.unwrap());
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'later', TRUE, x'00', 0)",
+    )
+    .execute(&mut connect(&path).await)
+    .await
+    .unwrap();
+    let refused = SqliteStore::open(&path).await;
+    assert!(matches!(refused, Err(StoreError::Newer { found: 9999, known }) if known < 9999));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vm0.db");
+    std::fs::write(&path, "this is not a database, only a text of some length").unwrap();
+    assert!(matches!(
+        SqliteStore::open(&path).await,
+        Err(StoreError::Database(_))
+    ));
+}
