@@ -1,0 +1,161 @@
+//! The phase `boot`: sandbox, files, and the start of the agent.
+
+use std::sync::Arc;
+
+use vm0_egress::Gateway;
+use vm0_model::wire::runner::StartedReport;
+use vm0_sandbox::{Process, Sandbox, SandboxError};
+
+use crate::agent::Agent;
+use crate::clock;
+use crate::output::Recorder;
+use crate::prepare::{PROMPT_FILE_NAME, Prepared};
+use crate::run::{Outlets, Run};
+use crate::supervise::{AgentEnd, supervise};
+use crate::telemetry::{Phase, Sampler};
+use crate::workspace::Base;
+
+/// A run whose agent has started.
+pub(crate) struct Booted {
+    sandbox: Box<dyn Sandbox>,
+    process: Process,
+    gateway: Option<Gateway>,
+    agent: Agent,
+    base: Option<Base>,
+    trees: Vec<vm0_blob::TreeGuard>,
+}
+
+/// A run whose agent has ended, in whatever way.
+pub(crate) struct Ended {
+    pub(crate) sandbox: Box<dyn Sandbox>,
+    pub(crate) agent: Agent,
+    pub(crate) base: Option<Base>,
+    pub(crate) end: AgentEnd,
+    pub(crate) recorder: Recorder,
+    /// The lower layers of what still is mounted.
+    pub(crate) trees: Vec<vm0_blob::TreeGuard>,
+}
+
+impl Prepared {
+    /// Makes the sandbox and starts the agent.
+    pub(crate) async fn boot(self, run: &Run) -> Result<Booted, SandboxError> {
+        let Self {
+            sandbox,
+            exec,
+            files,
+            gateway,
+            agent,
+            base,
+            trees,
+        } = self;
+        let sandbox = run.host.backend.create(sandbox).await?;
+        let put_prompt = sandbox.put_platform_file(PROMPT_FILE_NAME, run.spec.prompt.as_bytes());
+        let put_files = async {
+            if files.is_empty() {
+                return Ok(());
+            }
+            sandbox.put_files(vm0_sandbox::HOME, files).await
+        };
+        tokio::try_join!(put_prompt, put_files)?;
+        let process = sandbox.exec(exec).await?;
+        report_start(run);
+        Ok(Booted {
+            sandbox,
+            process,
+            gateway,
+            agent,
+            base,
+            trees,
+        })
+    }
+}
+
+/// Tells the server that the agent process has started, without waiting for the answer.
+fn report_start(run: &Run) {
+    let report = StartedReport {
+        epoch: run.link.epoch,
+        sandbox: run.host.backend.kind().to_owned(),
+        sandbox_ready_ms: clock::now().millis_since(run.spec.started_at).max(0),
+    };
+    run.report_start(report);
+}
+
+impl Booted {
+    /// Waits for the agent's end, serving its sandbox meanwhile.
+    pub(crate) async fn run(self, run: &Run, outlets: Outlets) -> Ended {
+        let Self {
+            sandbox,
+            process,
+            gateway,
+            agent,
+            base,
+            trees,
+        } = self;
+        let Process {
+            stdin: _closed,
+            stdout,
+            stderr,
+            control,
+        } = process;
+        run.journal
+            .info(Phase::Run, format!("agent {} started", agent.program))
+            .await;
+        let mut recorder = Recorder::new(
+            outlets.events,
+            run.journal.clone(),
+            Arc::clone(&run.mask),
+            agent.results(),
+            agent.config.framework.plain_lines_are_events,
+        );
+        let mut sampler = Sampler::new(outlets.metrics, agent.resources);
+        let bytes = || {
+            gateway.as_ref().map_or((0, 0), |gateway| {
+                let counters = gateway.counters();
+                (counters.rx_bytes, counters.tx_bytes)
+            })
+        };
+        let end = {
+            let services = async {
+                tokio::join!(
+                    crate::network::serve(&*sandbox, gateway.as_ref()),
+                    sampler.run(&*sandbox, bytes),
+                )
+            };
+            let output = recorder.record(stdout, stderr);
+            tokio::select! {
+                end = supervise(&*sandbox, &*control, output, run.interrupted()) => end,
+                (never, _) = services => match never {},
+            }
+        };
+        sampler.sample(&*sandbox, bytes()).await;
+        log_end(run, &end).await;
+        Ended {
+            sandbox,
+            agent,
+            base,
+            end,
+            recorder,
+            trees,
+        }
+    }
+}
+
+async fn log_end(run: &Run, end: &AgentEnd) {
+    match end {
+        AgentEnd::Exited(exit) => {
+            run.journal
+                .info(Phase::Run, format!("agent exited with code {}", exit.code))
+                .await;
+        }
+        AgentEnd::Interrupted(by) => {
+            run.journal
+                .warn(Phase::Run, format!("agent stopped: {by}"))
+                .await;
+        }
+        AgentEnd::Failed(error) => {
+            run.journal
+                .warn(Phase::Run, format!("sandbox failed: {error}"))
+                .await;
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Executes runs: claims them from a server, prepares and runs them in sandboxes, streams what they
+//! emit, saves what they leave, and cleans up.
+//!
+//! Read [`execution`](mod@execution) first.
+//!
+//! *Invariant:* knows no SQL, no bucket keys and no HTTP server; everything it learns and tells goes
+//! through the runner API, under the lease of one run.
+
+mod agent;
+mod boot;
+mod chain;
+mod checkpoint;
+mod claim;
+mod clock;
+mod config;
+mod environment;
+mod event;
+mod execution;
+mod finish;
+mod history;
+mod host;
+mod images;
+mod implied;
+mod lease;
+mod line;
+mod link;
+mod mask;
+mod network;
+mod outcome;
+mod output;
+mod prepare;
+mod recover;
+mod run;
+mod runner;
+mod spool;
+mod state;
+mod supervise;
+mod telemetry;
+mod uplink;
+mod versions;
+mod workspace;
+
+pub use config::{RunnerConfig, SandboxChoice};
+pub use runner::{Runner, RunnerError, RunningRunner};
+pub use vm0_egress::install_crypto_provider;
+pub use vm0_sandbox::{Kind as SandboxKind, UnknownKind as UnknownSandboxKind};

@@ -1,0 +1,270 @@
+//! Secrets are replaced by `***` in everything that leaves the runner (agents 4.7).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use vm0_model::limits;
+
+/// What stands in the place of a secret.
+const REPLACEMENT: &str = "***";
+/// Lines of a multi-line secret are secrets themselves from this many characters on.
+const LINE_MIN_CHARS: usize = 8;
+/// Keys whose text values are structure, not content.
+const STRUCTURAL_KEYS: [&str; 2] = ["type", "subtype"];
+
+/// What RFC 3986 leaves as it is.
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// What common encoders leave as it is: `encodeURIComponent`, Python's `quote`, HTML forms.
+const URL_SETS: [AsciiSet; 4] = [
+    UNRESERVED,
+    UNRESERVED.remove(b'/'),
+    UNRESERVED
+        .remove(b'!')
+        .remove(b'*')
+        .remove(b'\'')
+        .remove(b'(')
+        .remove(b')'),
+    UNRESERVED.remove(b'*').add(b'~'),
+];
+
+/// Replaces the secrets of one run.
+#[derive(Debug)]
+pub(crate) struct Mask {
+    patterns: Option<AhoCorasick>,
+    longest: usize,
+}
+
+impl Mask {
+    /// A mask for every value of `secrets` that is long enough.
+    pub(crate) fn new(secrets: &BTreeMap<String, String>) -> Self {
+        let mut patterns = BTreeSet::new();
+        for value in secrets
+            .values()
+            .filter(|value| has_chars(value, limits::MASK_MIN_CHARS))
+        {
+            add_forms(&mut patterns, value);
+            if value.trim_end().contains('\n') {
+                let lines = value.lines().filter(|line| has_chars(line, LINE_MIN_CHARS));
+                lines.for_each(|line| add_forms(&mut patterns, line));
+            }
+        }
+        let longest = patterns.iter().map(String::len).max().unwrap_or(0);
+        let patterns = (!patterns.is_empty()).then(|| {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(&patterns)
+                .expect("the patterns of 128 KiB of secrets fit an automaton")
+        });
+        Self { patterns, longest }
+    }
+
+    /// Bytes of the longest pattern: text that is cut must be masked this far beyond the cut.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// `text` without secrets.
+    pub(crate) fn text(&self, text: String) -> String {
+        match &self.patterns {
+            Some(patterns) if patterns.is_match(&text) => {
+                let mut masked = String::with_capacity(text.len());
+                patterns.replace_all_with(&text, &mut masked, |_, _, masked| {
+                    masked.push_str(REPLACEMENT);
+                    true
+                });
+                masked
+            }
+            _ => text,
+        }
+    }
+
+    /// `bytes` without secrets.
+    pub(crate) fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match &self.patterns {
+            Some(patterns) if patterns.is_match(&bytes) => {
+                let mut masked = Vec::with_capacity(bytes.len());
+                patterns.replace_all_with_bytes(&bytes, &mut masked, |_, _, masked| {
+                    masked.extend_from_slice(REPLACEMENT.as_bytes());
+                    true
+                });
+                masked
+            }
+            _ => bytes,
+        }
+    }
+
+    /// Masks every text value of `value` at any depth, but not keys, `type` and `subtype`.
+    pub(crate) fn json(&self, value: &mut Value) {
+        if self.patterns.is_none() {
+            return;
+        }
+        match value {
+            Value::String(text) => *text = self.text(std::mem::take(text)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.json(item)),
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    let structural = field.is_string() && STRUCTURAL_KEYS.contains(&key.as_str());
+                    if !structural {
+                        self.json(field);
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+fn has_chars(text: &str, count: usize) -> bool {
+    text.chars().nth(count - 1).is_some()
+}
+
+fn add_forms(patterns: &mut BTreeSet<String>, value: &str) {
+    patterns.insert(value.to_owned());
+    let escaped = Value::from(value).to_string();
+    patterns.insert(escaped[1..escaped.len() - 1].to_owned());
+    patterns.insert(ascii_escaped(&escaped[1..escaped.len() - 1]));
+    for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+        patterns.insert(engine.encode(value));
+    }
+    for set in &URL_SETS {
+        let upper = utf8_percent_encode(value, set).to_string();
+        for encoded in [lower_hex(&upper), upper] {
+            patterns.insert(encoded.replace("%20", "+"));
+            patterns.insert(encoded);
+        }
+    }
+}
+
+/// JSON text in which everything beyond ASCII is `\uXXXX`, as many encoders write it.
+fn ascii_escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            escaped.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    escaped
+}
+
+fn lower_hex(encoded: &str) -> String {
+    let mut hex_left = 0;
+    let lower = encoded.chars().map(|character| {
+        if character == '%' {
+            hex_left = 2;
+            return character;
+        }
+        if hex_left > 0 {
+            hex_left -= 1;
+            return character.to_ascii_lowercase();
+        }
+        character
+    });
+    lower.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn mask(values: &[&str]) -> Mask {
+        let named = values
+            .iter()
+            .enumerate()
+            .map(|(n, v)| (format!("S{n}"), (*v).to_owned()));
+        Mask::new(&named.collect())
+    }
+
+    #[test]
+    fn every_listed_form_of_a_secret_is_masked() {
+        let secret = "pä ss/\"w\\ö?rd+1";
+        let mask = mask(&[secret]);
+        let forms = [
+            secret,
+            r#"pä ss/\"w\\ö?rd+1"#,
+            r#"p\u00e4 ss/\"w\\\u00f6?rd+1"#,
+            "cMOkIHNzLyJ3XMO2P3JkKzE=",
+            "cMOkIHNzLyJ3XMO2P3JkKzE",
+            "p%C3%A4%20ss%2F%22w%5C%C3%B6%3Frd%2B1",
+            "p%c3%a4+ss%2f%22w%5c%c3%b6%3frd%2b1",
+            "p%C3%A4+ss/%22w%5C%C3%B6%3Frd%2B1",
+        ];
+        for form in forms {
+            assert_eq!(mask.text(format!("a{form}z")), "a***z", "{form}");
+        }
+    }
+
+    #[test]
+    fn short_values_are_left_and_long_lines_of_a_secret_are_not() {
+        let mask = mask(&["abcd", "first line\nshort\nlast line 2"]);
+        assert_eq!(mask.text("abcd short".into()), "abcd short");
+        assert_eq!(mask.text("x first line y".into()), "x *** y");
+        assert_eq!(mask.text("first line\nshort\nlast line 2".into()), "***");
+    }
+
+    #[test]
+    fn the_longest_pattern_wins() {
+        let mask = mask(&["secret", "secret-and-more"]);
+        assert_eq!(mask.text("secret-and-more secret".into()), "*** ***");
+    }
+
+    #[test]
+    fn keys_and_types_of_events_stay() {
+        let mask = mask(&["result"]);
+        let mut event = json!({
+            "type": "result", "subtype": "result", "result": "a result",
+            "nested": [{"type": "result", "text": ["result"]}], "n": 1
+        });
+        mask.json(&mut event);
+        let masked = json!({
+            "type": "result", "subtype": "result", "result": "a ***",
+            "nested": [{"type": "result", "text": ["***"]}], "n": 1
+        });
+        assert_eq!(event, masked);
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_survives_in_any_form(
+            secrets in prop::collection::vec("[a-zA-Z0-9 /+\"\\\\ä\u{1f600}%&]{5,20}", 1..4),
+            form in 0usize..8,
+            around in "[a-z ]{0,10}",
+        ) {
+            let refs: Vec<&str> = secrets.iter().map(String::as_str).collect();
+            let mask = mask(&refs);
+            for secret in &secrets {
+                let escaped = Value::from(secret.as_str()).to_string();
+                let shown = match form {
+                    0 => secret.clone(),
+                    1 => escaped[1..escaped.len() - 1].to_owned(),
+                    2 => STANDARD.encode(secret),
+                    3 => STANDARD_NO_PAD.encode(secret),
+                    4 => URL_SAFE.encode(secret),
+                    5 => URL_SAFE_NO_PAD.encode(secret),
+                    6 => utf8_percent_encode(secret, &UNRESERVED).to_string(),
+                    _ => utf8_percent_encode(secret, &UNRESERVED).to_string().replace("%20", "+"),
+                };
+                let text = format!("{around}{shown}{around}");
+                prop_assert!(!mask.text(text.clone()).contains(&shown));
+                prop_assert!(!mask.bytes(text.clone().into_bytes()).windows(shown.len()).any(|w| w == shown.as_bytes()));
+                let mut event = serde_json::json!({"a": [{"b": text}]});
+                mask.json(&mut event);
+                prop_assert!(!event["a"][0]["b"].as_str().unwrap().contains(&shown));
+            }
+        }
+    }
+}
