@@ -77,7 +77,10 @@ impl AgentConfig {
 
     fn template_names(&self, wanted: TemplateSource) -> BTreeSet<String> {
         let environment = self.environment.iter().map(|(_, value)| value);
-        let volumes = self.volumes.values().flat_map(|volume| [&volume.name, &volume.version]);
+        let volumes = self
+            .volumes
+            .values()
+            .flat_map(|volume| [&volume.name, &volume.version]);
         environment
             .chain(volumes)
             .flat_map(|text| templates(text))
@@ -131,7 +134,12 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { cpu_millis: 2000, memory_mb: 2048, disk_mb: 10_240, pids: 1024 }
+        Self {
+            cpu_millis: 2000,
+            memory_mb: 2048,
+            disk_mb: 10_240,
+            pids: 1024,
+        }
     }
 }
 

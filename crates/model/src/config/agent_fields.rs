@@ -78,7 +78,9 @@ pub(super) fn read_agent(
         (None, Some(firewall)) => read_firewall(firewall, problems),
         (None, None) => Default::default(),
     };
-    let secrets = fields.get("secrets").map(|field| read_secrets(field, problems));
+    let secrets = fields
+        .get("secrets")
+        .map(|field| read_secrets(field, problems));
     let secrets = secrets.unwrap_or_default();
     if let Some(field) = fields.get("secrets") {
         check_against_network(field, &secrets, network.mode, problems);
@@ -92,7 +94,12 @@ pub(super) fn read_agent(
         skills,
         bundle,
         environment: read_environment(&fields, problems),
-        mounts: read_mounts(&fields, surroundings.volumes, working_dir.as_ref(), problems),
+        mounts: read_mounts(
+            &fields,
+            surroundings.volumes,
+            working_dir.as_ref(),
+            problems,
+        ),
         volumes: BTreeMap::new(),
         image: read_image(&fields, problems),
         working_dir: working_dir?,
@@ -103,7 +110,11 @@ pub(super) fn read_agent(
         network,
         secrets,
         sealed_hosts,
-        custom: read_custom(&fields, framework.is_some_and(FrameworkSpec::is_custom), problems),
+        custom: read_custom(
+            &fields,
+            framework.is_some_and(FrameworkSpec::is_custom),
+            problems,
+        ),
     })
 }
 
@@ -111,8 +122,10 @@ fn read_framework(fields: &Fields<'_>, problems: &mut Problems) -> Option<&'stat
     let Some(field) = fields.get("framework") else {
         return framework::find(DEFAULT_FRAMEWORK);
     };
-    let choices: Vec<_> =
-        framework::all().iter().map(|spec| (spec.name.as_str(), spec)).collect();
+    let choices: Vec<_> = framework::all()
+        .iter()
+        .map(|spec| (spec.name.as_str(), spec))
+        .collect();
     field.choice(problems, &choices)
 }
 
@@ -120,8 +133,10 @@ fn read_description(fields: &Fields<'_>, problems: &mut Problems) -> Option<Stri
     let field = fields.get("description")?;
     let text = field.string(problems)?;
     if text.chars().count() > DESCRIPTION_MAX_CHARS {
-        problems
-            .add(field, format_args!("must be at most {DESCRIPTION_MAX_CHARS} characters long"));
+        problems.add(
+            field,
+            format_args!("must be at most {DESCRIPTION_MAX_CHARS} characters long"),
+        );
     }
     Some(text.to_owned())
 }
@@ -139,19 +154,27 @@ fn read_instructions(fields: &Fields<'_>, problems: &mut Problems) -> Option<Ins
         return Some(Instructions::Text(text.to_owned()));
     }
     if !is_inside(text) {
-        problems.add(field, "must be a relative path without '..', or a text of several lines");
+        problems.add(
+            field,
+            "must be a relative path without '..', or a text of several lines",
+        );
     }
     Some(Instructions::Path(text.to_owned()))
 }
 
 fn read_skills(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
-    let Some(field) = fields.get("skills") else { return Vec::new() };
+    let Some(field) = fields.get("skills") else {
+        return Vec::new();
+    };
     let mut names = HashSet::new();
     let mut skills = Vec::new();
     for (field, text) in field.strings(problems, 0..=SKILLS_MAX).unwrap_or_default() {
         match SkillSource::parse(text) {
             Ok(source) if !names.insert(source.name().to_owned()) => {
-                problems.add(&field, format_args!("skill '{}' is listed twice", source.name()));
+                problems.add(
+                    &field,
+                    format_args!("skill '{}' is listed twice", source.name()),
+                );
             }
             Ok(_) => skills.push(text.to_owned()),
             Err(error) => problems.add(&field, error),
@@ -181,12 +204,17 @@ fn refuse_unbundled(
         _ => None,
     };
     if let Some(field) = field.filter(|_| fields.get("bundle").is_none()) {
-        problems.add(field, "instructions and skills need a bundle; run vm0 compose");
+        problems.add(
+            field,
+            "instructions and skills need a bundle; run vm0 compose",
+        );
     }
 }
 
 fn read_environment(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, String)> {
-    let Some(field) = fields.get("environment") else { return Vec::new() };
+    let Some(field) = fields.get("environment") else {
+        return Vec::new();
+    };
     let mut environment = Vec::new();
     for (name, field) in field.entries(problems).unwrap_or_default() {
         if !is_variable_name(name) {
@@ -214,18 +242,23 @@ fn read_mounts(
     working_dir: Option<&SandboxPath>,
     problems: &mut Problems,
 ) -> Vec<Mount> {
-    let Some(field) = fields.get("volumes") else { return Vec::new() };
+    let Some(field) = fields.get("volumes") else {
+        return Vec::new();
+    };
     let mut mounts: Vec<Mount> = Vec::new();
     for (field, text) in field.strings(problems, 0..=usize::MAX).unwrap_or_default() {
         let split = text.split_once(':');
-        let Some((key, path)) = split.filter(|(key, path)| {
-            !key.is_empty() && path.starts_with('/')
-        }) else {
+        let Some((key, path)) =
+            split.filter(|(key, path)| !key.is_empty() && path.starts_with('/'))
+        else {
             problems.add(&field, "must have the form key:/absolute/path");
             continue;
         };
         if !volumes.contains_key(key) {
-            problems.add(&field, format_args!("volume '{key}' is not defined under volumes"));
+            problems.add(
+                &field,
+                format_args!("volume '{key}' is not defined under volumes"),
+            );
         }
         match SandboxPath::parse(path) {
             Ok(path)
@@ -233,7 +266,10 @@ fn read_mounts(
             {
                 problems.add(&field, format_args!("{path} is mounted twice"));
             }
-            Ok(path) => mounts.push(Mount { key: key.to_owned(), path }),
+            Ok(path) => mounts.push(Mount {
+                key: key.to_owned(),
+                path,
+            }),
             Err(error) => problems.add(&field, error),
         }
     }
@@ -253,24 +289,39 @@ fn read_image(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
     let field = fields.get("image")?;
     let name = field.string(problems)?;
     if !is_image_name(name) {
-        problems.add(field, "must have the form NAME, NAME:TAG or NAME@sha256:HEX");
+        problems.add(
+            field,
+            "must have the form NAME, NAME:TAG or NAME@sha256:HEX",
+        );
     }
     Some(name.to_owned())
 }
 
 fn read_resources(fields: &Fields<'_>, problems: &mut Problems) -> Resources {
     let mut resources = Resources::default();
-    let Some(field) = fields.get("resources") else { return resources };
+    let Some(field) = fields.get("resources") else {
+        return resources;
+    };
     let Some(fields) = field.fields(problems, &["cpus", "memory_mb", "disk_mb", "pids"]) else {
         return resources;
     };
-    if let Some(cpus) = fields.get("cpus").and_then(|field| field.number(problems, 0.1..=256.0)) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0.1 to 256")]
+    if let Some(cpus) = fields
+        .get("cpus")
+        .and_then(|field| field.number(problems, 0.1..=256.0))
+    {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0.1 to 256"
+        )]
         let millis = (cpus * 1000.0).round() as u32;
         resources.cpu_millis = millis;
     }
     let mut read = |key, range, place: &mut u32| {
-        if let Some(value) = fields.get(key).and_then(|field| field.integer(problems, range)) {
+        if let Some(value) = fields
+            .get(key)
+            .and_then(|field| field.integer(problems, range))
+        {
             *place = value;
         }
     };

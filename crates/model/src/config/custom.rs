@@ -16,8 +16,10 @@ pub(super) fn read_custom(
     if !is_custom {
         for key in ["command", "resume_command", "history"] {
             if let Some(field) = fields.get(key) {
-                problems
-                    .add(field, format_args!("{key} is only allowed with framework custom"));
+                problems.add(
+                    field,
+                    format_args!("{key} is only allowed with framework custom"),
+                );
             }
         }
         return None;
@@ -27,8 +29,14 @@ pub(super) fn read_custom(
         Some(field) => read_command(field, problems)?,
         None => command.clone(),
     };
-    let history = fields.get("history").map(|field| read_history(field, problems));
-    Some(CustomCommand { command, resume_command, history: history.unwrap_or_default() })
+    let history = fields
+        .get("history")
+        .map(|field| read_history(field, problems));
+    Some(CustomCommand {
+        command,
+        resume_command,
+        history: history.unwrap_or_default(),
+    })
 }
 
 fn read_command(field: &Field<'_>, problems: &mut Problems) -> Option<Vec<String>> {
@@ -38,8 +46,9 @@ fn read_command(field: &Field<'_>, problems: &mut Problems) -> Option<Vec<String
             problems.add(item, "must not contain NUL");
         }
     }
-    let has_prompt =
-        items.iter().any(|(_, text)| text.contains("{prompt}") || text.contains("{prompt_file}"));
+    let has_prompt = items
+        .iter()
+        .any(|(_, text)| text.contains("{prompt}") || text.contains("{prompt_file}"));
     if !items.is_empty() && !has_prompt {
         problems.add(field, "must contain {prompt} or {prompt_file}");
     }

@@ -70,7 +70,9 @@ fn read_document(
 fn read_top(root: &Field<'_>, origin: Origin, problems: &mut Problems) -> Option<AgentConfig> {
     let top = root.fields(problems, &["version", "agents", "volumes"])?;
     check_version(&top, problems);
-    let volumes = top.get("volumes").map(|field| read_volumes(field, problems));
+    let volumes = top
+        .get("volumes")
+        .map(|field| read_volumes(field, problems));
     let volumes = volumes.unwrap_or_default();
     let agents = top.require_or(problems, "agents", "Missing agents object in config")?;
     let entries = agents.entries(problems)?;
@@ -95,28 +97,41 @@ fn read_top(root: &Field<'_>, origin: Origin, problems: &mut Problems) -> Option
                 ),
             );
         }
-        let surroundings = Surroundings { volumes: &volumes, origin };
+        let surroundings = Surroundings {
+            volumes: &volumes,
+            origin,
+        };
         only = read_agent(name, &field, &surroundings, problems);
     }
     Some(AgentConfig { volumes, ..only? })
 }
 
 fn check_version(top: &Fields<'_>, problems: &mut Problems) {
-    let Some(field) = top.require_or(problems, "version", "Missing config.version") else { return };
+    let Some(field) = top.require_or(problems, "version", "Missing config.version") else {
+        return;
+    };
     if field.template_string().is_none() {
         problems.add(field, "must be a string; write version: \"1.0\"");
         return;
     }
-    let Some(version) = field.string(problems) else { return };
+    let Some(version) = field.string(problems) else {
+        return;
+    };
     if !(1..=VERSION_MAX_CHARS).contains(&version.chars().count()) {
-        problems.add(field, format_args!("must be 1 to {VERSION_MAX_CHARS} characters long"));
+        problems.add(
+            field,
+            format_args!("must be 1 to {VERSION_MAX_CHARS} characters long"),
+        );
     }
 }
 
 fn read_volumes(field: &Field<'_>, problems: &mut Problems) -> BTreeMap<String, VolumeConfig> {
     let entries = field.entries(problems).unwrap_or_default();
     if entries.len() > VOLUMES_MAX {
-        problems.add(field, format_args!("must have at most {VOLUMES_MAX} entries"));
+        problems.add(
+            field,
+            format_args!("must have at most {VOLUMES_MAX} entries"),
+        );
     }
     let mut volumes = BTreeMap::new();
     for (key, field) in entries {
@@ -135,8 +150,11 @@ fn read_volumes(field: &Field<'_>, problems: &mut Problems) -> BTreeMap<String, 
 }
 
 fn read_volume(field: &Field<'_>, problems: &mut Problems) -> VolumeConfig {
-    let mut volume =
-        VolumeConfig { name: String::new(), version: "latest".to_owned(), optional: false };
+    let mut volume = VolumeConfig {
+        name: String::new(),
+        version: "latest".to_owned(),
+        optional: false,
+    };
     let Some(fields) = field.fields(problems, &["name", "version", "optional"]) else {
         return volume;
     };
@@ -156,8 +174,10 @@ fn read_volume(field: &Field<'_>, problems: &mut Problems) -> VolumeConfig {
             problems.add(field, "must be a string; put the value in quotes");
         }
     }
-    volume.optional =
-        fields.get("optional").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    volume.optional = fields
+        .get("optional")
+        .and_then(|field| field.boolean(problems))
+        .unwrap_or(false);
     volume
 }
 

@@ -17,17 +17,26 @@ pub(super) struct Field<'a> {
 impl<'a> Field<'a> {
     /// The whole configuration.
     pub(super) fn root(node: &'a Node) -> Self {
-        Self { path: String::new(), node }
+        Self {
+            path: String::new(),
+            node,
+        }
     }
 
     fn child(&self, name: impl fmt::Display, node: &'a Node) -> Self {
-        let path =
-            if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
+        let path = if self.path.is_empty() {
+            name.to_string()
+        } else {
+            format!("{}.{name}", self.path)
+        };
         Self { path, node }
     }
 
     fn wrong_type<T>(&self, problems: &mut Problems, expected: &str) -> Option<T> {
-        problems.add(self, format_args!("must be {expected}, not {}", self.node.kind()));
+        problems.add(
+            self,
+            format_args!("must be {expected}, not {}", self.node.kind()),
+        );
         None
     }
 
@@ -58,11 +67,16 @@ impl<'a> Field<'a> {
         allowed: &[(&str, T)],
     ) -> Option<T> {
         let text = self.string(problems)?;
-        let found = allowed.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let found = allowed
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         if found.is_none() {
             let words: Vec<_> = allowed.iter().map(|(word, _)| *word).collect();
-            problems
-                .add(self, format_args!("invalid value '{text}'; allowed: {}", words.join(", ")));
+            problems.add(
+                self,
+                format_args!("invalid value '{text}'; allowed: {}", words.join(", ")),
+            );
         }
         found
     }
@@ -88,8 +102,10 @@ impl<'a> Field<'a> {
         let value = number.as_u64().and_then(|value| u32::try_from(value).ok());
         let value = value.filter(|value| range.contains(value));
         if value.is_none() {
-            problems
-                .add(self, format_args!("must be between {} and {}", range.start(), range.end()));
+            problems.add(
+                self,
+                format_args!("must be between {} and {}", range.start(), range.end()),
+            );
         }
         value
     }
@@ -105,8 +121,10 @@ impl<'a> Field<'a> {
         };
         let value = number.as_f64().filter(|value| range.contains(value));
         if value.is_none() {
-            problems
-                .add(self, format_args!("must be between {} and {}", range.start(), range.end()));
+            problems.add(
+                self,
+                format_args!("must be between {} and {}", range.start(), range.end()),
+            );
         }
         value
     }
@@ -123,9 +141,18 @@ impl<'a> Field<'a> {
         if items.len() < *count.start() {
             problems.add(self, "must not be empty");
         } else if items.len() > *count.end() {
-            problems.add(self, format_args!("must have at most {} entries", count.end()));
+            problems.add(
+                self,
+                format_args!("must have at most {} entries", count.end()),
+            );
         }
-        Some(items.iter().enumerate().map(|(index, node)| self.child(index, node)).collect())
+        Some(
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, node)| self.child(index, node))
+                .collect(),
+        )
     }
 
     /// The items of a list of strings without templates.
@@ -147,7 +174,9 @@ impl<'a> Field<'a> {
         let NodeValue::Map(entries) = &self.node.value else {
             return self.wrong_type(problems, "a map");
         };
-        let entries = entries.iter().map(|(key, node)| (key.as_str(), self.child(key, node)));
+        let entries = entries
+            .iter()
+            .map(|(key, node)| (key.as_str(), self.child(key, node)));
         Some(entries.collect())
     }
 
@@ -159,7 +188,10 @@ impl<'a> Field<'a> {
                 problems.add(field, unknown_key(key, known));
             }
         }
-        Some(Fields { map: self.clone(), entries })
+        Some(Fields {
+            map: self.clone(),
+            entries,
+        })
     }
 }
 
@@ -173,7 +205,10 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The value of a key, if it is there.
     pub(super) fn get(&self, key: &str) -> Option<&Field<'a>> {
-        self.entries.iter().find(|(name, _)| *name == key).map(|(_, field)| field)
+        self.entries
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, field)| field)
     }
 
     /// The value of a key that must be there.
@@ -227,10 +262,25 @@ mod tests {
     fn the_nearest_key_is_proposed_only_if_it_is_near() {
         let known = ["framework", "image", "volumes"];
         let text = |key| unknown_key(key, &known);
-        assert_eq!(text("framwork"), "unknown key 'framwork'; did you mean 'framework'?");
-        assert_eq!(text("vol"), "unknown key 'vol'; allowed: framework, image, volumes");
-        assert_eq!(text("imxyz"), "unknown key 'imxyz'; allowed: framework, image, volumes");
-        assert_eq!(text("provider"), "unknown key 'provider'; did you mean 'framework'?");
-        assert_eq!(text("apps"), "unknown key 'apps'; put the tools into the image");
+        assert_eq!(
+            text("framwork"),
+            "unknown key 'framwork'; did you mean 'framework'?"
+        );
+        assert_eq!(
+            text("vol"),
+            "unknown key 'vol'; allowed: framework, image, volumes"
+        );
+        assert_eq!(
+            text("imxyz"),
+            "unknown key 'imxyz'; allowed: framework, image, volumes"
+        );
+        assert_eq!(
+            text("provider"),
+            "unknown key 'provider'; did you mean 'framework'?"
+        );
+        assert_eq!(
+            text("apps"),
+            "unknown key 'apps'; put the tools into the image"
+        );
     }
 }

@@ -11,8 +11,7 @@ use crate::config::problem::Problems;
 use crate::network::{NetworkMode, NetworkPolicy, NetworkRule, RuleAction, RuleTarget};
 
 const RULES_MAX: usize = 200;
-const ACTIONS: [(&str, RuleAction); 2] =
-    [("ALLOW", RuleAction::Allow), ("DENY", RuleAction::Deny)];
+const ACTIONS: [(&str, RuleAction); 2] = [("ALLOW", RuleAction::Allow), ("DENY", RuleAction::Deny)];
 
 /// An entry of `rules`.
 enum Entry {
@@ -25,10 +24,20 @@ pub(super) fn read_firewall(
     field: &Field<'_>,
     problems: &mut Problems,
 ) -> (NetworkPolicy, Vec<HostPattern>) {
-    let known = ["enabled", "rules", "experimental_mitm", "experimental_seal_secrets"];
-    let Some(fields) = field.fields(problems, &known) else { return Default::default() };
+    let known = [
+        "enabled",
+        "rules",
+        "experimental_mitm",
+        "experimental_seal_secrets",
+    ];
+    let Some(fields) = field.fields(problems, &known) else {
+        return Default::default();
+    };
     let mut flag = |key, default| {
-        fields.get(key).and_then(|field| field.boolean(problems)).unwrap_or(default)
+        fields
+            .get(key)
+            .and_then(|field| field.boolean(problems))
+            .unwrap_or(default)
     };
     let enabled = flag("enabled", true);
     let inspect = flag("experimental_mitm", false);
@@ -43,14 +52,27 @@ pub(super) fn read_firewall(
     if !enabled {
         return Default::default();
     }
-    let sealed = if seal { allowed_domains(&rules) } else { Vec::new() };
-    (NetworkPolicy { mode, inspect, rules }, sealed)
+    let sealed = if seal {
+        allowed_domains(&rules)
+    } else {
+        Vec::new()
+    };
+    (
+        NetworkPolicy {
+            mode,
+            inspect,
+            rules,
+        },
+        sealed,
+    )
 }
 
 fn read_rules(fields: &Fields<'_>, problems: &mut Problems) -> (NetworkMode, Vec<NetworkRule>) {
     let mut mode = NetworkMode::Allowlist;
     let mut rules = Vec::new();
-    let items = fields.get("rules").and_then(|field| field.items(problems, 0..=RULES_MAX));
+    let items = fields
+        .get("rules")
+        .and_then(|field| field.items(problems, 0..=RULES_MAX));
     let items = items.unwrap_or_default();
     for (index, item) in items.iter().enumerate() {
         match read_entry(item, problems) {
@@ -94,12 +116,22 @@ fn read_entry(field: &Field<'_>, problems: &mut Problems) -> Option<Entry> {
     };
     let ports = default_ports(domain.is_some());
     let (methods, paths) = (Vec::new(), Vec::new());
-    Some(Entry::Rule(NetworkRule { target, ports, methods, paths, action: action? }))
+    Some(Entry::Rule(NetworkRule {
+        target,
+        ports,
+        methods,
+        paths,
+        action: action?,
+    }))
 }
 
 fn read_network_or_address(field: &Field<'_>, problems: &mut Problems) -> Option<IpNet> {
-    let address = field.template_string().and_then(|text| text.parse::<IpAddr>().ok());
-    address.map(IpNet::from).or_else(|| read_cidr(field, problems))
+    let address = field
+        .template_string()
+        .and_then(|text| text.parse::<IpAddr>().ok());
+    address
+        .map(IpNet::from)
+        .or_else(|| read_cidr(field, problems))
 }
 
 fn allowed_domains(rules: &[NetworkRule]) -> Vec<HostPattern> {

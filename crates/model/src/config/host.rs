@@ -28,9 +28,9 @@ impl HostPattern {
     /// Whether a host name, in lower-case punycode, matches.
     pub fn matches(&self, host: &str) -> bool {
         match self.0.strip_prefix('*') {
-            Some(suffix) => {
-                host.strip_suffix(suffix).is_some_and(|below| !below.is_empty())
-            }
+            Some(suffix) => host
+                .strip_suffix(suffix)
+                .is_some_and(|below| !below.is_empty()),
             None => self.0 == host,
         }
     }
@@ -102,15 +102,34 @@ mod tests {
     #[test]
     fn names_are_kept_in_lower_case_punycode() {
         assert_eq!(pattern("API.Example.com").as_str(), "api.example.com");
-        assert_eq!(pattern("*.Bücher.example").as_str(), "*.xn--bcher-kva.example");
+        assert_eq!(
+            pattern("*.Bücher.example").as_str(),
+            "*.xn--bcher-kva.example"
+        );
         assert_eq!(pattern("localhost").as_str(), "localhost");
     }
 
     #[test]
     fn addresses_urls_and_broken_names_are_refused() {
         for bad in [
-            "", "*", "*.", ".a", "a.", "a..b", "*.*.a", "a.*.b", "127.0.0.1", "::1", "1.2.3",
-            "https://a", "a:443", "a/b", "a b", "-a.b", "a-.b", "a\n",
+            "",
+            "*",
+            "*.",
+            ".a",
+            "a.",
+            "a..b",
+            "*.*.a",
+            "a.*.b",
+            "127.0.0.1",
+            "::1",
+            "1.2.3",
+            "https://a",
+            "a:443",
+            "a/b",
+            "a b",
+            "-a.b",
+            "a-.b",
+            "a\n",
         ] {
             assert!(bad.parse::<HostPattern>().is_err(), "{bad:?}");
         }
@@ -120,7 +139,12 @@ mod tests {
     fn a_wildcard_means_any_depth_below_but_not_itself() {
         let wildcard = pattern("*.example.com");
         assert!(wildcard.matches("a.example.com") && wildcard.matches("a.b.example.com"));
-        for host in ["example.com", "badexample.com", ".example.com", "example.com.evil"] {
+        for host in [
+            "example.com",
+            "badexample.com",
+            ".example.com",
+            "example.com.evil",
+        ] {
             assert!(!wildcard.matches(host), "{host}");
         }
         assert!(pattern("example.com").matches("example.com"));

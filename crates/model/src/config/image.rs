@@ -8,7 +8,9 @@ pub(super) fn is_image_name(text: &str) -> bool {
     let named = match text.split_once("@sha256:") {
         Some((name, digest)) => {
             digest.len() == 64
-                && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                && digest
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
                 && is_name(name)
         }
         None => match text.rsplit_once(':') {
@@ -32,7 +34,9 @@ fn is_name(name: &str) -> bool {
 fn is_part(part: &str, max: usize) -> bool {
     (1..=max).contains(&part.len())
         && !part.starts_with(['.', '-'])
-        && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && part
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]
@@ -42,14 +46,29 @@ mod tests {
     #[test]
     fn image_names_have_a_tag_or_a_digest_at_most() {
         let digest = format!("ubuntu@sha256:{}", "0a".repeat(32));
-        for good in
-            ["host", "ubuntu", "vm0/claude-code:latest", "localhost:5000/a/b:1.0", digest.as_str()]
-        {
+        for good in [
+            "host",
+            "ubuntu",
+            "vm0/claude-code:latest",
+            "localhost:5000/a/b:1.0",
+            digest.as_str(),
+        ] {
             assert!(is_image_name(good), "{good}");
         }
-        for bad in
-            ["", ":", "a:", "a b", "../a", "a//b", "/a", "a/", "a@sha256:0a", "a:b:c", "-a", "a\0"]
-        {
+        for bad in [
+            "",
+            ":",
+            "a:",
+            "a b",
+            "../a",
+            "a//b",
+            "/a",
+            "a/",
+            "a@sha256:0a",
+            "a:b:c",
+            "-a",
+            "a\0",
+        ] {
             assert!(!is_image_name(bad), "{bad:?}");
         }
     }

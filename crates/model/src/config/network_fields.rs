@@ -22,9 +22,14 @@ pub(super) fn read_network(field: &Field<'_>, problems: &mut Problems) -> Networ
         ("allowlist", NetworkMode::Allowlist),
         ("none", NetworkMode::None),
     ];
-    let mode = fields.get("mode").and_then(|field| field.choice(problems, &modes));
+    let mode = fields
+        .get("mode")
+        .and_then(|field| field.choice(problems, &modes));
     let mode = mode.unwrap_or_default();
-    let inspect = fields.get("inspect").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    let inspect = fields
+        .get("inspect")
+        .and_then(|field| field.boolean(problems))
+        .unwrap_or(false);
     let mut rules = Vec::new();
     if let Some(field) = fields.get("rules") {
         let items = field.items(problems, 0..=RULES_MAX).unwrap_or_default();
@@ -33,11 +38,17 @@ pub(super) fn read_network(field: &Field<'_>, problems: &mut Problems) -> Networ
         }
         rules.extend(items.iter().filter_map(|item| read_rule(item, problems)));
     }
-    NetworkPolicy { mode, inspect, rules }
+    NetworkPolicy {
+        mode,
+        inspect,
+        rules,
+    }
 }
 
 fn read_rule(field: &Field<'_>, problems: &mut Problems) -> Option<NetworkRule> {
-    let known = ["domain", "ip", "cidr", "ports", "methods", "paths", "action"];
+    let known = [
+        "domain", "ip", "cidr", "ports", "methods", "paths", "action",
+    ];
     let fields = field.fields(problems, &known)?;
     let actions = [("allow", RuleAction::Allow), ("deny", RuleAction::Deny)];
     let action = fields
@@ -54,16 +65,21 @@ fn read_rule(field: &Field<'_>, problems: &mut Problems) -> Option<NetworkRule> 
         }
     }
     let methods = read_texts(&fields, "methods", problems, |text| {
-        let upper = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_uppercase())
-        };
+        let upper =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_uppercase());
         (!text.split('-').all(upper)).then_some("must be an HTTP method in upper case")
     });
     let paths = read_texts(&fields, "paths", problems, |text| {
         (!text.starts_with('/')).then_some("must begin with /")
     });
     let target = read_target(field, &fields, problems);
-    Some(NetworkRule { target: target?, ports, methods, paths, action: action? })
+    Some(NetworkRule {
+        target: target?,
+        ports,
+        methods,
+        paths,
+        action: action?,
+    })
 }
 
 fn read_target(
@@ -72,8 +88,9 @@ fn read_target(
     problems: &mut Problems,
 ) -> Option<RuleTarget> {
     match (fields.get("domain"), fields.get("ip"), fields.get("cidr")) {
-        (Some(domain), None, None) => read_domain(domain, problems)
-            .map(|host| RuleTarget::Domain(host.as_str().to_owned())),
+        (Some(domain), None, None) => {
+            read_domain(domain, problems).map(|host| RuleTarget::Domain(host.as_str().to_owned()))
+        }
         (None, Some(ip), None) => read_address(ip, problems).map(RuleTarget::Network),
         (None, None, Some(cidr)) => read_cidr(cidr, problems).map(RuleTarget::Network),
         _ => {
@@ -85,7 +102,11 @@ fn read_target(
 
 /// A host pattern.
 pub(super) fn read_domain(field: &Field<'_>, problems: &mut Problems) -> Option<HostPattern> {
-    field.string(problems)?.parse().map_err(|error| problems.add(field, error)).ok()
+    field
+        .string(problems)?
+        .parse()
+        .map_err(|error| problems.add(field, error))
+        .ok()
 }
 
 fn read_address(field: &Field<'_>, problems: &mut Problems) -> Option<IpNet> {
@@ -101,20 +122,22 @@ pub(super) fn read_cidr(field: &Field<'_>, problems: &mut Problems) -> Option<Ip
     let network = field.string(problems)?.parse::<IpNet>().ok();
     let network = network.filter(|network| network.trunc() == *network);
     if network.is_none() {
-        problems.add(field, "must be a network without host bits, for example 10.1.0.0/16");
+        problems.add(
+            field,
+            "must be a network without host bits, for example 10.1.0.0/16",
+        );
     }
     network
 }
 
-fn read_ports(
-    fields: &Fields<'_>,
-    is_domain: bool,
-    problems: &mut Problems,
-) -> Vec<(u16, u16)> {
+fn read_ports(fields: &Fields<'_>, is_domain: bool, problems: &mut Problems) -> Vec<(u16, u16)> {
     match fields.get("ports") {
         Some(field) => {
             let items = field.items(problems, 1..=usize::MAX).unwrap_or_default();
-            items.iter().filter_map(|item| read_port(item, problems)).collect()
+            items
+                .iter()
+                .filter_map(|item| read_port(item, problems))
+                .collect()
         }
         None => default_ports(is_domain),
     }
@@ -122,7 +145,11 @@ fn read_ports(
 
 /// The ports of a rule without `ports`; empty means all.
 pub(super) fn default_ports(is_domain: bool) -> Vec<(u16, u16)> {
-    if is_domain { vec![(80, 80), (443, 443)] } else { Vec::new() }
+    if is_domain {
+        vec![(80, 80), (443, 443)]
+    } else {
+        Vec::new()
+    }
 }
 
 fn read_port(field: &Field<'_>, problems: &mut Problems) -> Option<(u16, u16)> {
@@ -130,11 +157,16 @@ fn read_port(field: &Field<'_>, problems: &mut Problems) -> Option<(u16, u16)> {
         let port = field.integer(problems, 1..=65_535)?;
         return u16::try_from(port).ok().map(|port| (port, port));
     }
-    let range = field.template_string().and_then(|text| text.split_once('-'));
+    let range = field
+        .template_string()
+        .and_then(|text| text.split_once('-'));
     let range = range.and_then(|(from, to)| Some((parse_port(from)?, parse_port(to)?)));
     let range = range.filter(|(from, to)| from <= to);
     if range.is_none() {
-        problems.add(field, "must be an integer between 1 and 65535, or a string \"from-to\"");
+        problems.add(
+            field,
+            "must be an integer between 1 and 65535, or a string \"from-to\"",
+        );
     }
     range
 }
@@ -151,7 +183,9 @@ fn read_texts(
     problems: &mut Problems,
     fault: impl Fn(&str) -> Option<&'static str>,
 ) -> Vec<String> {
-    let Some(field) = fields.get(key) else { return Vec::new() };
+    let Some(field) = fields.get(key) else {
+        return Vec::new();
+    };
     let items = field.strings(problems, 1..=usize::MAX).unwrap_or_default();
     for (item, text) in &items {
         if let Some(fault) = fault(text) {

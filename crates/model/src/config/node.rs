@@ -41,7 +41,11 @@ impl Node {
     }
 
     fn from_nested(value: &Value, order: &mut u32, depth: usize) -> Option<Self> {
-        let at = Position { order: *order, line: None, column: None };
+        let at = Position {
+            order: *order,
+            line: None,
+            column: None,
+        };
         *order += 1;
         if matches!(value, Value::Array(_) | Value::Object(_)) && depth > NESTING_MAX {
             return None;
@@ -52,7 +56,9 @@ impl Node {
             Value::Number(value) => NodeValue::Number(value.clone()),
             Value::String(value) => NodeValue::String(value.clone()),
             Value::Array(items) => {
-                let items = items.iter().map(|item| Self::from_nested(item, order, depth + 1));
+                let items = items
+                    .iter()
+                    .map(|item| Self::from_nested(item, order, depth + 1));
                 NodeValue::List(items.collect::<Option<_>>()?)
             }
             Value::Object(map) => {
@@ -74,7 +80,9 @@ impl Node {
             NodeValue::String(value) => Value::String(value.clone()),
             NodeValue::List(items) => items.iter().map(Self::to_json).collect(),
             NodeValue::Map(entries) => {
-                let entries = entries.iter().map(|(key, node)| (key.clone(), node.to_json()));
+                let entries = entries
+                    .iter()
+                    .map(|(key, node)| (key.clone(), node.to_json()));
                 Value::Object(entries.collect::<Map<_, _>>())
             }
         }

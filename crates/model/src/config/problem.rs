@@ -33,8 +33,11 @@ impl Problem {
 
     /// The answer of the API: `param` is the path below `config`, the message `PATH: TEXT`.
     pub fn api_error(&self) -> ApiError {
-        let param =
-            if self.path.is_empty() { "config".to_owned() } else { format!("config.{}", self.path) };
+        let param = if self.path.is_empty() {
+            "config".to_owned()
+        } else {
+            format!("config.{}", self.path)
+        };
         ApiError::invalid(param, self.to_string())
     }
 }

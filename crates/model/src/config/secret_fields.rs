@@ -28,7 +28,9 @@ pub(super) fn read_secrets(
                 ),
             );
         }
-        let Some(binding) = read_binding(&field, problems) else { continue };
+        let Some(binding) = read_binding(&field, problems) else {
+            continue;
+        };
         if let SecretBinding::Brokered { hosts, inject } = &binding {
             for host in hosts {
                 let place = (host.clone(), inject.clone());
@@ -53,16 +55,23 @@ pub(super) fn check_against_network(
     mode: NetworkMode,
     problems: &mut Problems,
 ) {
-    let brokered =
-        bindings.values().any(|binding| matches!(binding, SecretBinding::Brokered { .. }));
+    let brokered = bindings
+        .values()
+        .any(|binding| matches!(binding, SecretBinding::Brokered { .. }));
     if mode == NetworkMode::None && brokered {
-        problems.add(secrets, "a secret with hosts may not be used with network mode none");
+        problems.add(
+            secrets,
+            "a secret with hosts may not be used with network mode none",
+        );
     }
 }
 
 fn read_binding(field: &Field<'_>, problems: &mut Problems) -> Option<SecretBinding> {
     let fields = field.fields(problems, &["hosts", "inject", "expose"])?;
-    let expose = fields.get("expose").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    let expose = fields
+        .get("expose")
+        .and_then(|field| field.boolean(problems))
+        .unwrap_or(false);
     if expose {
         for key in ["hosts", "inject"] {
             if let Some(field) = fields.get(key) {
@@ -85,7 +94,10 @@ fn read_binding(field: &Field<'_>, problems: &mut Problems) -> Option<SecretBind
             ),
         }
     }
-    Some(SecretBinding::Brokered { hosts, inject: inject? })
+    Some(SecretBinding::Brokered {
+        hosts,
+        inject: inject?,
+    })
 }
 
 fn read_host(text: &str) -> Option<SecretHost> {
@@ -93,11 +105,16 @@ fn read_host(text: &str) -> Option<SecretHost> {
         Some((host, port)) => (host, parse_port(port)?),
         None => (text, DEFAULT_PORT),
     };
-    Some(SecretHost { host: host.parse().ok()?, port })
+    Some(SecretHost {
+        host: host.parse().ok()?,
+        port,
+    })
 }
 
 fn read_inject(fields: &Fields<'_>, problems: &mut Problems) -> Option<Inject> {
-    let Some(field) = fields.get("inject") else { return Some(Inject::Bearer) };
+    let Some(field) = fields.get("inject") else {
+        return Some(Inject::Bearer);
+    };
     let text = field.string(problems)?;
     let inject = match text.split_once(':') {
         Some(("header", name)) if is_header_name(name) => {

@@ -54,16 +54,27 @@ impl SkillSource {
         if !is_inside(text) {
             return Err(SkillSourceError::Path);
         }
-        Ok(Self::Local { path: text.to_owned(), name: last_name(text)? })
+        Ok(Self::Local {
+            path: text.to_owned(),
+            name: last_name(text)?,
+        })
     }
 
     fn parse_url(text: &str) -> Result<Self, SkillSourceError> {
-        let rest = text.strip_prefix("https://github.com/").ok_or(SkillSourceError::Url)?;
+        let rest = text
+            .strip_prefix("https://github.com/")
+            .ok_or(SkillSourceError::Url)?;
         let rest = rest.trim_end_matches('/');
         let mut parts = rest.splitn(4, '/');
-        let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or(SkillSourceError::Url);
+        let mut next = || {
+            parts
+                .next()
+                .filter(|part| !part.is_empty())
+                .ok_or(SkillSourceError::Url)
+        };
         let (owner, repository, tree, ref_and_path) = (next()?, next()?, next()?, next()?);
-        let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['?', '#', '%']);
+        let plain =
+            |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['?', '#', '%']);
         let well_formed =
             tree == "tree" && ref_and_path.contains('/') && rest.split('/').all(plain);
         if !well_formed {
@@ -86,7 +97,11 @@ impl SkillSource {
 }
 
 fn last_name(path: &str) -> Result<String, SkillSourceError> {
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let name = path
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
     is_skill_name(name)
         .then(|| name.to_owned())
         .ok_or_else(|| SkillSourceError::Name(name.to_owned()))
@@ -126,7 +141,10 @@ mod tests {
             ("https://gitlab.com/a/b/tree/main/c", SkillSourceError::Url),
             ("https://github.com/a/b/blob/main/c", SkillSourceError::Url),
             ("https://github.com/a/b/tree/main", SkillSourceError::Url),
-            ("https://github.com/a/b/tree/main/../c", SkillSourceError::Url),
+            (
+                "https://github.com/a/b/tree/main/../c",
+                SkillSourceError::Url,
+            ),
         ] {
             assert_eq!(SkillSource::parse(bad), Err(error), "{bad}");
         }

@@ -93,7 +93,10 @@ mod tests {
         let config: Value =
             serde_json::from_str(r#"{"\uff5e":1,"\ud83d\ude00":2,"10":3,"9":4,"b":1.0}"#).unwrap();
         let canonical = String::from_utf8(canonical_json(&config)).unwrap();
-        assert_eq!(canonical, "{\"10\":3,\"9\":4,\"b\":1,\"\u{1f600}\":2,\"\u{ff5e}\":1}");
+        assert_eq!(
+            canonical,
+            "{\"10\":3,\"9\":4,\"b\":1,\"\u{1f600}\":2,\"\u{ff5e}\":1}"
+        );
     }
 
     proptest! {

@@ -42,7 +42,11 @@ struct Frame {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<(String, Node)>, names: HashSet<String>, key: Key },
+    Map {
+        entries: Vec<(String, Node)>,
+        names: HashSet<String>,
+        key: Key,
+    },
 }
 
 /// What a map expects next.
@@ -93,7 +97,10 @@ impl<'p> Reader<'p> {
                 return None;
             }
         }
-        let nothing = Node { at: Position::default(), value: NodeValue::Null };
+        let nothing = Node {
+            at: Position::default(),
+            value: NodeValue::Null,
+        };
         Some(self.root.unwrap_or(nothing))
     }
 
@@ -111,7 +118,15 @@ impl<'p> Reader<'p> {
                 self.refuse_tag(at, tag.is_some());
                 let value = scalar(&text, style);
                 let node = Node { at, value };
-                self.push(Subtree { node, size: 1, depth: 0 }, anchor, Some((&text, style)))
+                self.push(
+                    Subtree {
+                        node,
+                        size: 1,
+                        depth: 0,
+                    },
+                    anchor,
+                    Some((&text, style)),
+                )
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(at, tag.is_some());
@@ -120,7 +135,15 @@ impl<'p> Reader<'p> {
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(at, tag.is_some());
                 let (entries, names) = (Vec::new(), HashSet::new());
-                self.start(at, anchor, Content::Map { entries, names, key: Key::Wanted })
+                self.start(
+                    at,
+                    anchor,
+                    Content::Map {
+                        entries,
+                        names,
+                        key: Key::Wanted,
+                    },
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => self.alias(at, anchor),
@@ -145,7 +168,10 @@ impl<'p> Reader<'p> {
             .iter()
             .filter_map(|frame| match &frame.content {
                 Content::List(items) => Some(items.len().to_string()),
-                Content::Map { key: Key::Named(name, _), .. } => Some(name.clone()),
+                Content::Map {
+                    key: Key::Named(name, _),
+                    ..
+                } => Some(name.clone()),
                 Content::Map { .. } => None,
             })
             .collect();
@@ -172,18 +198,37 @@ impl<'p> Reader<'p> {
         if self.open.len() >= NESTING_MAX {
             return self.refuse(at, format!("nested deeper than {NESTING_MAX} levels"));
         }
-        self.open.push(Frame { at, anchor, size: 1, depth: 1, content });
+        self.open.push(Frame {
+            at,
+            anchor,
+            size: 1,
+            depth: 1,
+            content,
+        });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Unreadable> {
-        let Some(frame) = self.open.pop() else { return Err(Unreadable) };
+        let Some(frame) = self.open.pop() else {
+            return Err(Unreadable);
+        };
         let value = match frame.content {
             Content::List(items) => NodeValue::List(items),
             Content::Map { entries, .. } => NodeValue::Map(entries),
         };
-        let node = Node { at: frame.at, value };
-        self.push(Subtree { node, size: frame.size, depth: frame.depth }, frame.anchor, None)
+        let node = Node {
+            at: frame.at,
+            value,
+        };
+        self.push(
+            Subtree {
+                node,
+                size: frame.size,
+                depth: frame.depth,
+            },
+            frame.anchor,
+            None,
+        )
     }
 
     fn alias(&mut self, at: Position, anchor: usize) -> Result<(), Unreadable> {
@@ -228,7 +273,13 @@ impl<'p> Reader<'p> {
             Content::Map { entries, key, .. } => match std::mem::replace(key, Key::Wanted) {
                 Key::Wanted => self.key(subtree.node, written),
                 Key::Named(name, at) => {
-                    entries.push((name, Node { at, value: subtree.node.value }));
+                    entries.push((
+                        name,
+                        Node {
+                            at,
+                            value: subtree.node.value,
+                        },
+                    ));
                 }
                 Key::Skipped => {}
             },
@@ -252,7 +303,11 @@ impl<'p> Reader<'p> {
         let text = text.and_then(|name| match self.open.last_mut().map(|f| &mut f.content) {
             Some(Content::Map { names, .. }) => {
                 let first = names.insert(name.clone());
-                if first { Ok(name) } else { Err(format!("duplicate key '{name}'")) }
+                if first {
+                    Ok(name)
+                } else {
+                    Err(format!("duplicate key '{name}'"))
+                }
             }
             _ => Ok(name),
         });
@@ -263,7 +318,8 @@ impl<'p> Reader<'p> {
                 Key::Skipped
             }
         };
-        if let Some(Content::Map { key, .. }) = self.open.last_mut().map(|f| &mut f.content) {
+        if let Some(Content::Map { key, .. }) = self.open.last_mut().map(|frame| &mut frame.content)
+        {
             *key = next;
         }
     }
@@ -284,11 +340,13 @@ fn scalar(text: &str, style: ScalarStyle) -> NodeValue {
 
 /// The number that a plain scalar is. `.inf` and `.nan`, which JSON has not, are left as text.
 fn number(text: &str) -> Option<Number> {
-    let based = [("0x", 16), ("0o", 8)].into_iter().find_map(|(prefix, radix)| {
-        let digits = text.strip_prefix(prefix)?;
-        let plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        plain.then(|| u64::from_str_radix(digits, radix).ok())?
-    });
+    let based = [("0x", 16), ("0o", 8)]
+        .into_iter()
+        .find_map(|(prefix, radix)| {
+            let digits = text.strip_prefix(prefix)?;
+            let plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            plain.then(|| u64::from_str_radix(digits, radix).ok())?
+        });
     if let Some(value) = based {
         return Some(value.into());
     }
@@ -323,7 +381,11 @@ mod tests {
             .iter()
             .map(|problem| format!("{}: {problem}", problem.line.unwrap_or(0)))
             .collect();
-        if problems.is_empty() { Ok(node.unwrap().to_json()) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(node.unwrap().to_json())
+        } else {
+            Err(problems)
+        }
     }
 
     fn problem(text: &str) -> String {
@@ -334,8 +396,32 @@ mod tests {
     fn scalars_have_the_types_of_the_core_schema() {
         let text = "[null, ~, Null, '', true, False, yes, 'true', 1, -7, +3, 0x1F, 0o17, 017, 1.5, .5, 1., 1e3, -2E-1, 1_000, 1.2.3, 0b1, .inf, 12:30, '1', 18446744073709551615]";
         let expected = json!([
-            null, null, null, "", true, false, "yes", "true", 1, -7, 3, 31, 15, 17, 1.5, 0.5, 1.0,
-            1000.0, -0.2, "1_000", "1.2.3", "0b1", ".inf", "12:30", "1", 18_446_744_073_709_551_615_u64
+            null,
+            null,
+            null,
+            "",
+            true,
+            false,
+            "yes",
+            "true",
+            1,
+            -7,
+            3,
+            31,
+            15,
+            17,
+            1.5,
+            0.5,
+            1.0,
+            1000.0,
+            -0.2,
+            "1_000",
+            "1.2.3",
+            "0b1",
+            ".inf",
+            "12:30",
+            "1",
+            18_446_744_073_709_551_615_u64
         ]);
         assert_eq!(parse(text), Ok(expected));
     }
@@ -345,7 +431,10 @@ mod tests {
         let value = parse("b: {z: 1, y: [x]}\na: |\n  text\n").unwrap();
         assert_eq!(value.to_string(), r#"{"b":{"z":1,"y":["x"]},"a":"text\n"}"#);
         assert_eq!(parse(""), Ok(json!(null)));
-        assert_eq!(parse("\u{feff}# only a comment\na: b\n"), Ok(json!({"a": "b"})));
+        assert_eq!(
+            parse("\u{feff}# only a comment\na: b\n"),
+            Ok(json!({"a": "b"}))
+        );
     }
 
     #[test]
@@ -358,17 +447,32 @@ mod tests {
 
     #[test]
     fn the_file_rules_are_errors_with_a_line() {
-        assert_eq!(problem("a: 1\nb:\n  c: 1\n  c: 2\n"), "4: b: duplicate key 'c'");
-        assert_eq!(problem("a: 1\n2: x\n"), "2: keys must be strings; put 2 in quotes");
-        assert_eq!(problem("a:\n  true: x\n"), "2: a: keys must be strings; put true in quotes");
-        assert_eq!(problem("? [a]\n: x\n"), "1: keys must be strings, not a list");
+        assert_eq!(
+            problem("a: 1\nb:\n  c: 1\n  c: 2\n"),
+            "4: b: duplicate key 'c'"
+        );
+        assert_eq!(
+            problem("a: 1\n2: x\n"),
+            "2: keys must be strings; put 2 in quotes"
+        );
+        assert_eq!(
+            problem("a:\n  true: x\n"),
+            "2: a: keys must be strings; put true in quotes"
+        );
+        assert_eq!(
+            problem("? [a]\n: x\n"),
+            "1: keys must be strings, not a list"
+        );
         assert_eq!(problem("a: !!str 1\n"), "1: a: tags are not allowed");
         assert_eq!(problem("a: !mine {}\n"), "1: a: tags are not allowed");
         assert_eq!(
             problem("a: &x {b: 1}\nc:\n  <<: *x\n"),
             "3: c: merge keys (<<) are not allowed"
         );
-        assert_eq!(problem("a: 1\n---\nb: 2\n"), "2: only one document is allowed");
+        assert_eq!(
+            problem("a: 1\n---\nb: 2\n"),
+            "2: only one document is allowed"
+        );
         assert!(problem("a: [1\n").contains("not valid YAML"));
         assert!(problem("a: *nothing\n").contains("not valid YAML"));
     }
@@ -385,7 +489,11 @@ mod tests {
             let items = vec![previous.as_str(); 10].join(", ");
             bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
         }
-        assert!(problem(&bomb).contains("more than 100000 values"), "{}", problem(&bomb));
+        assert!(
+            problem(&bomb).contains("more than 100000 values"),
+            "{}",
+            problem(&bomb)
+        );
         assert!(problem(&"x".repeat(CONFIG_MAX_BYTES + 1)).contains("must be at most"));
     }
 

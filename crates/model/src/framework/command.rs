@@ -69,7 +69,10 @@ pub fn command_line(spec: &FrameworkSpec, context: &CommandContext<'_>) -> Comma
     };
     let mut argv = Vec::new();
     for group in &spec.command {
-        let env = group.env.as_ref().map(|name| context.env.get(name).map_or("", String::as_str));
+        let env = group
+            .env
+            .as_ref()
+            .map(|name| context.env.get(name).map_or("", String::as_str));
         let stands = (!group.resuming || context.session_id.is_some())
             && env.is_none_or(|value| !value.is_empty())
             && group.prompt.is_none_or(|only| only == by);
@@ -78,7 +81,11 @@ pub fn command_line(spec: &FrameworkSpec, context: &CommandContext<'_>) -> Comma
             argv.extend(group.args.iter().map(|arg| fill(arg, context, prompt, env)));
         }
     }
-    let stdin = if by == PromptBy::Stdin { Stdin::PromptFile } else { Stdin::Null };
+    let stdin = if by == PromptBy::Stdin {
+        Stdin::PromptFile
+    } else {
+        Stdin::Null
+    };
     CommandLine { argv, stdin }
 }
 
@@ -92,14 +99,24 @@ pub fn custom_command_line(
     context: &CommandContext<'_>,
 ) -> Result<CommandLine, CommandError> {
     let resuming = context.session_id.is_some();
-    let command = if resuming { &custom.resume_command } else { &custom.command };
+    let command = if resuming {
+        &custom.resume_command
+    } else {
+        &custom.command
+    };
     let too_long = context.prompt.len() >= PROMPT_ARG_MAX_BYTES;
     if too_long && !command.iter().any(|arg| arg.contains("{prompt_file}")) {
         return Err(CommandError::PromptTooLong);
     }
     let prompt = if too_long { "" } else { context.prompt };
-    let argv = command.iter().map(|arg| fill(arg, context, prompt, None)).collect();
-    Ok(CommandLine { argv, stdin: Stdin::Null })
+    let argv = command
+        .iter()
+        .map(|arg| fill(arg, context, prompt, None))
+        .collect();
+    Ok(CommandLine {
+        argv,
+        stdin: Stdin::Null,
+    })
 }
 
 /// Replaces the names in braces in one pass: what a value contains stays as it is.
@@ -117,7 +134,9 @@ fn fill(arg: &str, context: &CommandContext<'_>, prompt: &str, env: Option<&str>
         let (before, from) = rest.split_at(at);
         filled.push_str(before);
         let name = names.iter().find_map(|(name, value)| {
-            value.filter(|_| from.starts_with(name)).map(|value| (name.len(), value))
+            value
+                .filter(|_| from.starts_with(name))
+                .map(|value| (name.len(), value))
         });
         let (length, value) = name.unwrap_or((1, "{"));
         filled.push_str(value);

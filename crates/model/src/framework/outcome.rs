@@ -75,13 +75,20 @@ impl<'s> ResultReader<'s> {
     }
 
     fn read_tokens(&mut self, event: &Value) {
-        let Some(rule) = &self.spec.result.tokens else { return };
+        let Some(rule) = &self.spec.result.tokens else {
+            return;
+        };
         if !matches(event, &rule.when) {
             return;
         }
-        let counts = [(&mut self.input_tokens, &rule.input), (&mut self.output_tokens, &rule.output)];
+        let counts = [
+            (&mut self.input_tokens, &rule.input),
+            (&mut self.output_tokens, &rule.output),
+        ];
         for (total, pointers) in counts {
-            let found = pointers.iter().filter_map(|pointer| event.pointer(pointer)?.as_u64());
+            let found = pointers
+                .iter()
+                .filter_map(|pointer| event.pointer(pointer)?.as_u64());
             let found = found.reduce(u64::saturating_add);
             *total = match (rule.take, *total, found) {
                 (NumberTake::Sum, Some(total), Some(found)) => Some(total.saturating_add(found)),
@@ -92,7 +99,9 @@ impl<'s> ResultReader<'s> {
     }
 
     fn read_cost(&mut self, event: &Value) {
-        let Some(rule) = &self.spec.result.cost else { return };
+        let Some(rule) = &self.spec.result.cost else {
+            return;
+        };
         if !matches(event, &rule.when) {
             return;
         }
@@ -114,13 +123,22 @@ impl<'s> ResultReader<'s> {
 
     /// What all events together said.
     pub fn finish(self) -> AgentResult {
-        let whole_thread = self.spec.result.tokens.as_ref().is_some_and(|rule| rule.whole_thread);
+        let whole_thread = self
+            .spec
+            .result
+            .tokens
+            .as_ref()
+            .is_some_and(|rule| rule.whole_thread);
         let counted = self.input_tokens.is_some() || self.output_tokens.is_some();
         let token_total = whole_thread.then(|| TokenTotal {
             input_tokens: self.input_tokens.unwrap_or(self.before.input_tokens),
             output_tokens: self.output_tokens.unwrap_or(self.before.output_tokens),
         });
-        let before = if whole_thread { self.before } else { TokenTotal::default() };
+        let before = if whole_thread {
+            self.before
+        } else {
+            TokenTotal::default()
+        };
         let since = |total: Option<u64>, before: u64| total.map(|t| t.saturating_sub(before));
         let usage = Usage {
             input_tokens: since(self.input_tokens, before.input_tokens),
@@ -139,17 +157,28 @@ impl<'s> ResultReader<'s> {
 
 fn matches(event: &Value, when: &EventMatch) -> bool {
     event.is_object()
-        && when.iter().all(|(pointer, value)| event.pointer(pointer) == Some(value))
+        && when
+            .iter()
+            .all(|(pointer, value)| event.pointer(pointer) == Some(value))
 }
 
 fn session_id(spec: &FrameworkSpec, event: &Value) -> Option<String> {
-    let rules = spec.session.iter().filter(|rule| matches(event, &rule.when));
+    let rules = spec
+        .session
+        .iter()
+        .filter(|rule| matches(event, &rule.when));
     let ids = rules.filter_map(|rule| event.pointer(&rule.id)?.as_str());
-    ids.into_iter().find(|id| is_session_id(id)).map(str::to_owned)
+    ids.into_iter()
+        .find(|id| is_session_id(id))
+        .map(str::to_owned)
 }
 
 fn read_text(rule: &TextRule, event: &Value, text: &mut Option<String>) {
-    if rule.reset.as_ref().is_some_and(|reset| matches(event, reset)) {
+    if rule
+        .reset
+        .as_ref()
+        .is_some_and(|reset| matches(event, reset))
+    {
         *text = None;
     }
     if !matches(event, &rule.when) {
@@ -174,9 +203,16 @@ fn read_text(rule: &TextRule, event: &Value, text: &mut Option<String>) {
 
 fn read_failure(rule: &FailureRule, event: &Value, failure: &mut Option<Option<String>>) {
     if matches(event, &rule.when) {
-        let text = rule.text.iter().find_map(|pointer| event.pointer(pointer).and_then(text_of));
+        let text = rule
+            .text
+            .iter()
+            .find_map(|pointer| event.pointer(pointer).and_then(text_of));
         *failure = Some(text.filter(|text| !text.is_empty()));
-    } else if rule.cleared_by.as_ref().is_some_and(|clear| matches(event, clear)) {
+    } else if rule
+        .cleared_by
+        .as_ref()
+        .is_some_and(|clear| matches(event, clear))
+    {
         *failure = None;
     }
 }

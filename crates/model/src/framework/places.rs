@@ -24,7 +24,9 @@ pub fn history_patterns(spec: &FrameworkSpec, session_id: &str, working_dir: &st
 /// `to`; both paths are relative to HOME.
 pub fn relocate_history(spec: &FrameworkSpec, path: &str, from: &str, to: &str) -> String {
     for pattern in &spec.places.history {
-        let Some(end) = CWD_NAMES.iter().find_map(|name| Some(pattern.find(name)? + name.len()))
+        let Some(end) = CWD_NAMES
+            .iter()
+            .find_map(|name| Some(pattern.find(name)? + name.len()))
         else {
             continue;
         };
@@ -40,7 +42,9 @@ pub fn relocate_history(spec: &FrameworkSpec, path: &str, from: &str, to: &str) 
 fn in_directory(pattern: &str, working_dir: &str) -> String {
     let dashed = working_dir.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let last = working_dir.rsplit('/').next().unwrap_or_default();
-    pattern.replace("{cwd_dashed}", &dashed).replace("{cwd_last}", last)
+    pattern
+        .replace("{cwd_dashed}", &dashed)
+        .replace("{cwd_last}", last)
 }
 
 #[cfg(test)]
@@ -60,12 +64,18 @@ mod tests {
             patterns("claude-code", "/home/user/my_work.d"),
             [format!(".claude/projects/-home-user-my-work-d/{ID}.jsonl")]
         );
-        assert_eq!(patterns("codex", "/w"), [format!(".codex/sessions/**/*{ID}.jsonl")]);
+        assert_eq!(
+            patterns("codex", "/w"),
+            [format!(".codex/sessions/**/*{ID}.jsonl")]
+        );
         assert_eq!(
             patterns("gemini-cli", "/home/user/workspace"),
             [".gemini/tmp/workspace/chats/session-*-0199c1a2.jsonl"]
         );
-        assert_eq!(patterns("shell", "/w"), [format!(".vm0/sessions/{ID}.jsonl")]);
+        assert_eq!(
+            patterns("shell", "/w"),
+            [format!(".vm0/sessions/{ID}.jsonl")]
+        );
         assert!(patterns("opencode", "/w").is_empty());
         assert!(patterns("custom", "/w").is_empty());
     }
@@ -73,9 +83,21 @@ mod tests {
     #[test]
     fn history_moves_with_the_working_directory() {
         let moved = |name, path| relocate_history(find(name).unwrap(), path, "/a/b", "/c/d.e");
-        assert_eq!(moved("claude-code", ".claude/projects/-a-b/x.jsonl"), ".claude/projects/-c-d-e/x.jsonl");
-        assert_eq!(moved("claude-code", ".claude/projects/-a-bc/x.jsonl"), ".claude/projects/-a-bc/x.jsonl");
-        assert_eq!(moved("gemini-cli", ".gemini/tmp/b/chats/s.jsonl"), ".gemini/tmp/d.e/chats/s.jsonl");
-        assert_eq!(moved("codex", ".codex/sessions/2026/x.jsonl"), ".codex/sessions/2026/x.jsonl");
+        assert_eq!(
+            moved("claude-code", ".claude/projects/-a-b/x.jsonl"),
+            ".claude/projects/-c-d-e/x.jsonl"
+        );
+        assert_eq!(
+            moved("claude-code", ".claude/projects/-a-bc/x.jsonl"),
+            ".claude/projects/-a-bc/x.jsonl"
+        );
+        assert_eq!(
+            moved("gemini-cli", ".gemini/tmp/b/chats/s.jsonl"),
+            ".gemini/tmp/d.e/chats/s.jsonl"
+        );
+        assert_eq!(
+            moved("codex", ".codex/sessions/2026/x.jsonl"),
+            ".codex/sessions/2026/x.jsonl"
+        );
     }
 }

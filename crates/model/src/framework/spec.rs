@@ -23,7 +23,9 @@ const SESSION_ID_MAX_BYTES: usize = 128;
 pub fn all() -> &'static [FrameworkSpec] {
     static ALL: OnceLock<Vec<FrameworkSpec>> = OnceLock::new();
     ALL.get_or_init(|| {
-        ROWS.iter().map(|row| toml::from_str(row).expect("the rows are tested")).collect()
+        ROWS.iter()
+            .map(|row| toml::from_str(row).expect("the rows are tested"))
+            .collect()
     })
 }
 
@@ -37,7 +39,9 @@ pub fn find(name: &str) -> Option<&'static FrameworkSpec> {
 pub fn is_session_id(text: &str) -> bool {
     (1..=SESSION_ID_MAX_BYTES).contains(&text.len())
         && text.as_bytes()[0].is_ascii_alphanumeric()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 /// One framework.
@@ -289,7 +293,14 @@ mod tests {
         let names: Vec<_> = all().iter().map(|spec| spec.name.as_str()).collect();
         assert_eq!(
             names,
-            ["claude-code", "codex", "gemini-cli", "opencode", "shell", "custom"]
+            [
+                "claude-code",
+                "codex",
+                "gemini-cli",
+                "opencode",
+                "shell",
+                "custom"
+            ]
         );
         assert!(find("claude").is_none());
     }
@@ -306,7 +317,17 @@ mod tests {
         for good in ["0199c1a2-aa11-7000-8000-000000000001", "ses_5xAb", "a"] {
             assert!(is_session_id(good), "{good}");
         }
-        for bad in ["", "-r", "..", "a/b", "*", "a b", "a\n", ".x", &"a".repeat(129)] {
+        for bad in [
+            "",
+            "-r",
+            "..",
+            "a/b",
+            "*",
+            "a b",
+            "a\n",
+            ".x",
+            &"a".repeat(129),
+        ] {
             assert!(!is_session_id(bad), "{bad:?}");
         }
     }
