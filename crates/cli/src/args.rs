@@ -60,6 +60,13 @@ pub(crate) struct GlobalArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Server and one runner in one process
+    Serve(commands::serve::ServeArgs),
+    /// Execute runs of a server elsewhere
+    Runner(commands::runner::RunnerArgs),
+    /// Make tokens
+    #[command(subcommand)]
+    Token(commands::token::TokenCommand),
     /// Create or update an agent from vm0.yaml
     Compose(commands::compose::ComposeArgs),
     /// See agents
@@ -81,6 +88,9 @@ impl Command {
     /// Does it.
     pub(crate) async fn execute(self, context: &Context) -> CommandResult {
         match self {
+            Self::Serve(args) => commands::serve::execute(context, args).await,
+            Self::Runner(args) => commands::runner::execute(context, args).await,
+            Self::Token(command) => commands::token::execute(context, command).await,
             Self::Compose(args) => commands::compose::execute(context, args).await,
             Self::Agent(command) => commands::agent::execute(context, command).await,
             Self::Run(args) => commands::run::execute(context, args).await,

@@ -1,6 +1,6 @@
 //! What every command needs: the global options and how to talk.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use vm0_client::Client;
 
@@ -41,11 +41,6 @@ impl Context {
     /// The data directory of commands of the server's side.
     pub(crate) fn data_dir(&self) -> Result<PathBuf, Failure> {
         data_dir(self.data_dir.as_deref())
-    }
-
-    /// The data directory as it was given, for messages that repeat the command.
-    pub(crate) fn given_data_dir(&self) -> Option<&Path> {
-        self.data_dir.as_deref()
     }
 
     /// Prints a failure and gives its exit code.

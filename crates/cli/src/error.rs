@@ -49,6 +49,13 @@ impl Failure {
         Self::new(Exit::NotFound, "resource_not_found", message)
     }
 
+    /// The same failure with another exit code.
+    #[must_use]
+    pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// `Failed to <error>: <cause>: <cause>`.
     pub(crate) fn of(code: &str, error: &dyn Error) -> Self {
         Self::new(Exit::Failed, code, format!("Failed to {}", chain(error)))
@@ -59,16 +66,6 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
-    }
-
-    /// Adds a hint unless there is one.
-    #[must_use]
-    pub(crate) fn or_hint(self, hint: impl Into<String>) -> Self {
-        if self.hints.is_empty() {
-            self.hint(hint)
-        } else {
-            self
-        }
     }
 
     /// Replaces the hints.

@@ -2,17 +2,17 @@
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
-use crate::config::non_empty;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
+use crate::logging;
 use crate::output::Output;
 
 /// Reads the command line, does the command and reports its failure.
 pub(crate) fn start() -> Exit {
+    vm0_runner::install_crypto_provider();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -26,7 +26,9 @@ pub(crate) fn start() -> Exit {
             Exit::Failed
         };
     };
-    log_requests();
+    if !matches!(command, Command::Serve(_) | Command::Runner(_)) {
+        logging::log_requests();
+    }
     match run(command, &context) {
         Ok(exit) => exit,
         Err(failure) => context.report(failure),
@@ -41,18 +43,6 @@ fn run(command: Command, context: &Context) -> CommandResult {
     let result = runtime.block_on(command.execute(context));
     runtime.shutdown_background();
     result
-}
-
-/// With `VM0_LOG_LEVEL=debug` each request of a client command is printed to stderr.
-fn log_requests() {
-    if non_empty("VM0_LOG_LEVEL").as_deref() == Some("debug") {
-        let logger = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("vm0_client=debug"))
-            .with_writer(std::io::stderr)
-            .without_time()
-            .with_target(false);
-        logger.init();
-    }
 }
 
 /// Help and version go to stdout; everything else is wrong use.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use vm0_model::id::AgentId;
+use vm0_model::network::PrivateAllowance;
 use vm0_model::time::Timestamp;
 
 /// An agent as given: `NAME[:VERSION]` or its id.
@@ -76,6 +77,32 @@ pub(crate) fn map_of(pairs: &[(String, String)]) -> Option<BTreeMap<String, Stri
     (!pairs.is_empty()).then(|| pairs.iter().cloned().collect())
 }
 
+/// Reads `CIDR[:PORT]`; a network of IPv6 with a port is written `[CIDR]:PORT`.
+pub(crate) fn private_allowance(text: &str) -> Result<PrivateAllowance, String> {
+    let allowance = |network: &str, port: Option<u16>| {
+        let network = network
+            .strip_prefix('[')
+            .and_then(|n| n.strip_suffix(']'))
+            .unwrap_or(network);
+        let network = network
+            .parse()
+            .or_else(|_| network.parse().map(single_address))
+            .ok()?;
+        Some(PrivateAllowance { network, port })
+    };
+    let with_port = || {
+        let (network, port) = text.rsplit_once(':')?;
+        allowance(network, Some(port.parse().ok().filter(|port| *port > 0)?))
+    };
+    allowance(text, None)
+        .or_else(with_port)
+        .ok_or_else(|| "write CIDR or CIDR:PORT, such as 127.0.0.1/32:8000".to_owned())
+}
+
+fn single_address(address: std::net::IpAddr) -> ipnet::IpNet {
+    address.into()
+}
+
 /// Reads a time: `30s`, `5m`, `2h`, `1d` ago; ISO 8601; unix seconds.
 pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     time_at(text, crate::units::now()).ok_or_else(|| "Invalid time".to_owned())
@@ -142,6 +169,26 @@ mod tests {
         assert_eq!(key_value("A=b=c"), Ok(("A".into(), "b=c".into())));
         for bad in ["A=", "=b", "A"] {
             assert!(key_value(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn private_networks_may_name_a_port() {
+        let shown = |text: &str| {
+            private_allowance(text)
+                .map(|a| (a.network.to_string(), a.port))
+                .unwrap_or_default()
+        };
+        assert_eq!(shown("10.0.0.0/8"), ("10.0.0.0/8".into(), None));
+        assert_eq!(
+            shown("127.0.0.1/32:8000"),
+            ("127.0.0.1/32".into(), Some(8000))
+        );
+        assert_eq!(shown("127.0.0.1:8000"), ("127.0.0.1/32".into(), Some(8000)));
+        assert_eq!(shown("fd00::/8"), ("fd00::/8".into(), None));
+        assert_eq!(shown("[::1/128]:80"), ("::1/128".into(), Some(80)));
+        for bad in ["", "10.0.0.0/33", "10.0.0.0/8:0", "10.0.0.0/8:x", "host:80"] {
+            assert!(private_allowance(bad).is_err(), "{bad}");
         }
     }
 

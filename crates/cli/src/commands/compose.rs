@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "vm0.yaml:4: agents.demo: unknown key 'framwork'; did you mean 'framework'?",
+                "vm0.yaml:4: agents.demo.framwork: unknown key 'framwork'; did you mean 'framework'?",
                 "vm0.yaml:5: agents.demo.timeout_seconds: must be between 1 and 86400",
             ]
         );

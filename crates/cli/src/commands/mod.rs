@@ -4,4 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod compose;
 pub(crate) mod logs;
 pub(crate) mod run;
+pub(crate) mod runner;
+pub(crate) mod serve;
+pub(crate) mod token;
 pub(crate) mod volume;

@@ -211,7 +211,7 @@ mod tests {
                 "[init] shell  session S  model shell  tools 1",
                 "[text] Running.",
                 "[tool_use] Bash",
-                "  command: echo one\\necho two >&2; sleep…",
+                "  command: echo one\\necho two >&2; slee…",
                 "[output] one",
                 "[stderr] two\\x1b[0m",
                 "[tool_result] Completed",

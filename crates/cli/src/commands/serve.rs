@@ -1,0 +1,198 @@
+//! `vm0 serve`: server and one runner in one process, which speak HTTP over loopback (CLI 2.1).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use vm0_client::ServerUrl;
+use vm0_model::token::{TokenKind, TokenSecret};
+use vm0_runner::{Runner, RunnerError, RunningRunner};
+use vm0_server::{DataDirError, RunningServer, Server, ServerConfig, StartError};
+
+use super::runner::RunnerOptions;
+use crate::context::Context;
+use crate::error::{CommandResult, Failure, chain};
+use crate::exit::Exit;
+use crate::logging::log_service;
+use crate::stop_signal::StopSignal;
+
+/// The name of the built-in runner.
+const RUNNER_NAME: &str = "builtin";
+
+/// Options of `vm0 serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vm0 serve\n  vm0 serve --listen 127.0.0.1:0 --data-dir /tmp/vm0 --sandbox runc\n  \
+                  vm0 serve --no-runner --listen 0.0.0.0:8080 --public-url https://vm0.example.com"
+)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = listen)]
+    listen: SocketAddr,
+    /// Base of links and signed URLs [default: http://HOST:PORT]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<ServerUrl>,
+    /// Server only
+    #[arg(long)]
+    no_runner: bool,
+    /// Pending and running runs per user; 0 means any number
+    #[arg(
+        long,
+        value_name = "N",
+        env = "CONCURRENT_RUN_LIMIT",
+        default_value_t = 0
+    )]
+    concurrent_run_limit: u32,
+    #[command(flatten)]
+    runner: RunnerOptions,
+}
+
+/// Reads `HOST:PORT`; a name is resolved.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    use std::net::ToSocketAddrs;
+    let mut addresses = text.to_socket_addrs().map_err(|error| error.to_string())?;
+    addresses
+        .next()
+        .ok_or_else(|| "the name has no address".to_owned())
+}
+
+/// Does it: answers requests and executes runs until a signal comes.
+pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult {
+    log_service(args.runner.log_format)?;
+    let data_dir = context.data_dir()?;
+    let mut signal = StopSignal::listen()?;
+    if !args.listen.ip().is_loopback() {
+        tracing::warn!(
+            "{} is not a loopback address: put TLS in front of it",
+            args.listen.ip()
+        );
+    }
+    let token = fresh_runner_token()?;
+    let config = ServerConfig {
+        public_url: args.public_url.as_ref().map(ToString::to_string),
+        concurrent_run_limit: args.concurrent_run_limit,
+        builtin_runner_token: (!args.no_runner).then(|| token.clone()),
+        ..ServerConfig::new(data_dir.clone(), args.listen)
+    };
+    let server = Server::start(config)
+        .await
+        .map_err(|error| start_failure(&error))?;
+    let drain = args.runner.drain();
+    let mut runner = match args.no_runner {
+        true => None,
+        false => Some(start_runner(&args.runner, &server, &token, &data_dir).await?),
+    };
+    context
+        .output
+        .line(&format!("listening on {}", server.url()))?;
+    tokio::select! {
+        () = signal.received() => {}
+        error = failed(runner.as_mut()) => return Err(runner_failure(&error)),
+    }
+    tokio::select! {
+        () = stop(server, runner, drain) => Ok(Exit::Done),
+        () = signal.received() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn start_runner(
+    options: &RunnerOptions,
+    server: &RunningServer,
+    token: &TokenSecret,
+    data_dir: &Path,
+) -> Result<RunningRunner, Failure> {
+    let url = format!("http://{}", loopback_of(server.address()));
+    let url: ServerUrl = url
+        .parse()
+        .map_err(|error| Failure::of("server_url", &error))?;
+    let config = options.config(
+        url,
+        token.expose().into(),
+        RUNNER_NAME.to_owned(),
+        data_dir.join("runner"),
+    );
+    let runner = Runner::start(config)
+        .await
+        .map_err(|error| runner_failure(&error))?;
+    tracing::info!(sandbox = runner.sandbox_kind(), "runs are executed here");
+    Ok(runner)
+}
+
+/// Where this process reaches its own server.
+fn loopback_of(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+async fn failed(runner: Option<&mut RunningRunner>) -> RunnerError {
+    match runner {
+        Some(runner) => runner.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends the runs first: their last words still go to the server.
+async fn stop(server: RunningServer, runner: Option<RunningRunner>, drain: Duration) {
+    tracing::info!("stopping");
+    server.stop_accepting();
+    if let Some(runner) = runner {
+        runner.stop(drain).await;
+    }
+    server.stop().await;
+}
+
+fn fresh_runner_token() -> Result<TokenSecret, Failure> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            "random",
+            format!("Failed to get random bytes: {error}"),
+        )
+    })?;
+    Ok(TokenSecret::from_bytes(TokenKind::Runner, bytes))
+}
+
+fn start_failure(error: &StartError) -> Failure {
+    match error {
+        StartError::DataDir(in_use @ DataDirError::InUse { .. }) => {
+            Failure::new(Exit::Failed, "data_dir_in_use", in_use.to_string())
+        }
+        StartError::Listen { .. } => {
+            Failure::of("listen", error).hint("Take another address: vm0 serve --listen HOST:PORT")
+        }
+        _ => Failure::of("server_start", error),
+    }
+}
+
+/// The failure of a runner: a refused token is an exit code of its own.
+pub(super) fn runner_failure(error: &RunnerError) -> Failure {
+    match error {
+        RunnerError::Refused { .. } => {
+            Failure::of("runner", error).with_exit(Exit::NotAuthenticated)
+        }
+        RunnerError::Sandbox(sandbox) => {
+            let message = format!("No sandbox: {}", chain(sandbox));
+            Failure::new(Exit::Failed, "sandbox", message).hint("See: vm0 doctor")
+        }
+        _ => Failure::of("runner", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_reaches_its_server_over_loopback() {
+        let reached = |text: &str| loopback_of(text.parse().unwrap()).to_string();
+        assert_eq!(reached("0.0.0.0:80"), "127.0.0.1:80");
+        assert_eq!(reached("[::]:80"), "[::1]:80");
+        assert_eq!(reached("127.0.0.1:80"), "127.0.0.1:80");
+    }
+}
