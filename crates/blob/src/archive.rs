@@ -37,13 +37,21 @@ impl Blobs {
             let mut answers = std::pin::pin!(fetch(&blobs, requests));
             while let Some(answer) = answers.next().await {
                 let last = answer.is_err();
-                if fetched_sender.send(answer.map_err(io::Error::other)).await.is_err() || last {
+                if fetched_sender
+                    .send(answer.map_err(io::Error::other))
+                    .await
+                    .is_err()
+                    || last
+                {
                     return;
                 }
             }
         });
         tokio::task::spawn_blocking(move || {
-            let frames = Frames { fetched, current: None };
+            let frames = Frames {
+                fetched,
+                current: None,
+            };
             let failed = pieces.clone();
             if let Err(error) = write_archive(&manifest, frames, Pieces::new(pieces)) {
                 // Nobody listens any more if this fails.
@@ -157,7 +165,10 @@ struct Pieces {
 
 impl Pieces {
     fn new(sender: mpsc::Sender<io::Result<Bytes>>) -> Self {
-        Self { buffer: Vec::with_capacity(PIECE_BYTES), sender }
+        Self {
+            buffer: Vec::with_capacity(PIECE_BYTES),
+            sender,
+        }
     }
 }
 

@@ -57,12 +57,15 @@ pub fn pack_changes(
     packed
 }
 
-fn write_pack(
-    changes: Changes,
-    base: Option<&Manifest>,
-    out: File,
-) -> Result<Packed, ScanError> {
-    let Changes { root, limits, kept, changed, warnings, .. } = changes;
+fn write_pack(changes: Changes, base: Option<&Manifest>, out: File) -> Result<Packed, ScanError> {
+    let Changes {
+        root,
+        limits,
+        kept,
+        changed,
+        warnings,
+        ..
+    } = changes;
     let out = BufWriter::with_capacity(WRITE_BUFFER_BYTES, out);
     let pack = PackWriter::new(out, base).map_err(ScanError::Write)?;
     let kept_bytes = kept.iter().map(|entry| match &entry.content {
@@ -70,7 +73,13 @@ fn write_pack(
         Content::Symlink { .. } => 0,
     });
     let bytes_left = limits.max_bytes.saturating_sub(kept_bytes.sum());
-    let mut packing = Packing { root, pack, bytes_left, limit: limits.max_bytes, warnings };
+    let mut packing = Packing {
+        root,
+        pack,
+        bytes_left,
+        limit: limits.max_bytes,
+        warnings,
+    };
     let mut written = Vec::new();
     for Change { path, content } in changed {
         let content = packing.store(&path, content)?;
@@ -83,7 +92,10 @@ fn write_pack(
         path,
         content: match content {
             Stored::Symlink { target } => Content::Symlink { target },
-            Stored::File { executable, content } => Content::File(content.place(id, executable)),
+            Stored::File {
+                executable,
+                content,
+            } => Content::File(content.place(id, executable)),
         },
     }));
     Ok(Packed {
@@ -94,8 +106,13 @@ fn write_pack(
 }
 
 enum Stored {
-    Symlink { target: String },
-    File { executable: bool, content: WrittenContent },
+    Symlink {
+        target: String,
+    },
+    File {
+        executable: bool,
+        content: WrittenContent,
+    },
 }
 
 struct Packing {
@@ -112,7 +129,10 @@ impl Packing {
         if let ChangedContent::Symlink { target } = content {
             return Ok(Some(Stored::Symlink { target }));
         }
-        let failed = |source| ScanError::Read { path: path.to_owned(), source };
+        let failed = |source| ScanError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let (fd, stat) = match self.root.file(path) {
             Ok(opened) => opened,
             Err(error) => match left_out(&error) {
@@ -124,14 +144,23 @@ impl Packing {
             },
         };
         if file_marks(&fd).map_err(failed)?.elsewhere {
-            return Err(ScanError::Elsewhere { path: path.to_owned() });
+            return Err(ScanError::Elsewhere {
+                path: path.to_owned(),
+            });
         }
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
         let left = self.bytes_left.checked_sub(size);
         self.bytes_left = left.ok_or(ScanError::TooLarge { limit: self.limit })?;
-        let content = self.pack.write(File::from(fd), size).map_err(|source: io::Error| {
-            ScanError::Read { path: path.to_owned(), source }
-        })?;
-        Ok(Some(Stored::File { executable: stat.st_mode & 0o100 != 0, content }))
+        let content = self
+            .pack
+            .write(File::from(fd), size)
+            .map_err(|source: io::Error| ScanError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Some(Stored::File {
+            executable: stat.st_mode & 0o100 != 0,
+            content,
+        }))
     }
 }

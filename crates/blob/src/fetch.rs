@@ -62,7 +62,10 @@ impl Fetched {
     pub(crate) fn next(&mut self) -> Option<(Chunk, Bytes)> {
         let chunk = self.chunks.pop_front()?;
         let start = usize::try_from(chunk.offset - self.start).expect("a request is a few MiB");
-        Some((chunk, self.bytes.slice(start..start + chunk.stored_len as usize)))
+        Some((
+            chunk,
+            self.bytes.slice(start..start + chunk.stored_len as usize),
+        ))
     }
 }
 
@@ -81,7 +84,11 @@ pub(crate) fn plan(chunks: impl IntoIterator<Item = Chunk>) -> Vec<Request> {
                 continue;
             }
         }
-        requests.push(Request { pack: chunk.pack, range: chunk.offset..end, chunks: vec![chunk] });
+        requests.push(Request {
+            pack: chunk.pack,
+            range: chunk.offset..end,
+            chunks: vec![chunk],
+        });
     }
     requests
 }
@@ -97,9 +104,16 @@ pub(crate) fn fetch(
         let bytes = source.pack_range(request.pack, request.range).await?;
         if bytes.len() as u64 != wanted {
             let source = std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into();
-            return Err(PackSourceError { pack: request.pack, source });
+            return Err(PackSourceError {
+                pack: request.pack,
+                source,
+            });
         }
-        Ok(Fetched { start, bytes, chunks: request.chunks.into() })
+        Ok(Fetched {
+            start,
+            bytes,
+            chunks: request.chunks.into(),
+        })
     });
     answers.buffered(REQUESTS_AHEAD)
 }

@@ -28,7 +28,9 @@ pub(crate) fn history_key(id: HistoryId) -> Path {
 pub(crate) fn upload_key(session: &str, file_name: &str) -> Result<Path, BlobError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !(1..=SESSION_MAX_BYTES).contains(&session.len()) || !session.bytes().all(allowed) {
-        return Err(BlobError::Session { session: session.to_owned() });
+        return Err(BlobError::Session {
+            session: session.to_owned(),
+        });
     }
     Ok(Path::from(format!("uploads/{session}/{file_name}")))
 }

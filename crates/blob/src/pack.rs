@@ -60,7 +60,10 @@ pub(crate) fn chunk_is_plausible(chunk: &Chunk) -> bool {
     (1..=CHUNK_MAX_BYTES).contains(&(chunk.len as usize))
         && (1..=FRAME_MAX_BYTES).contains(&(chunk.stored_len as usize))
         && chunk.offset >= HEADER_BYTES
-        && chunk.offset.checked_add(u64::from(chunk.stored_len)).is_some()
+        && chunk
+            .offset
+            .checked_add(u64::from(chunk.stored_len))
+            .is_some()
 }
 
 /// The bytes of `chunk`, of which `frame` is the stored form.
@@ -68,9 +71,12 @@ pub(crate) fn chunk_read(chunk: &Chunk, frame: &[u8]) -> Result<Vec<u8>, PackErr
     let pack = chunk.pack;
     let bytes = zstd::bulk::decompress(frame, chunk.len as usize)
         .map_err(|source| PackError::Compression { pack, source })?;
-    let intact = bytes.len() == chunk.len as usize
-        && Sha256::digest(&bytes)[..] == chunk.hash.digest()[..];
-    intact.then_some(bytes).ok_or(PackError::Hash { pack, hash: chunk.hash })
+    let intact =
+        bytes.len() == chunk.len as usize && Sha256::digest(&bytes)[..] == chunk.hash.digest()[..];
+    intact.then_some(bytes).ok_or(PackError::Hash {
+        pack,
+        hash: chunk.hash,
+    })
 }
 
 /// The content of a file while its pack is being written.
@@ -101,7 +107,12 @@ impl WrittenContent {
             len: chunk.len,
             hash: chunk.hash,
         });
-        FileContent { executable, size: self.size, hash: self.hash, chunks: chunks.collect() }
+        FileContent {
+            executable,
+            size: self.size,
+            hash: self.hash,
+            chunks: chunks.collect(),
+        }
     }
 }
 
@@ -131,12 +142,22 @@ impl<W: Write> PackWriter<W> {
             (chunk.hash, written)
         });
         let known = known.collect();
-        Ok(Self { out, len: 0, digest: Sha256::new(), known, compressor, buffer: Vec::new() })
+        Ok(Self {
+            out,
+            len: 0,
+            digest: Sha256::new(),
+            known,
+            compressor,
+            buffer: Vec::new(),
+        })
     }
 
     /// Stores all that `content` gives, at most `size` bytes of it. It may give fewer.
     pub(crate) fn write(&mut self, content: impl Read, size: u64) -> io::Result<WrittenContent> {
-        let mut content = HashingReader { inner: content.take(size), digest: Sha256::new() };
+        let mut content = HashingReader {
+            inner: content.take(size),
+            digest: Sha256::new(),
+        };
         let mut chunks = Vec::new();
         if size < limits::CHUNKING_MIN_BYTES {
             let mut buffer = std::mem::take(&mut self.buffer);

@@ -57,7 +57,8 @@ impl Blobs {
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.put_declared(&pack_key(declared), stream, declared.digest(), limit).await
+        self.put_declared(&pack_key(declared), stream, declared.digest(), limit)
+            .await
     }
 
     /// The bytes of a pack, or those in `range`, which ends at the end of the pack at the latest.
@@ -81,7 +82,8 @@ impl Blobs {
     pub async fn pack_len(&self, pack: PackId) -> Result<u64, BlobError> {
         let key = pack_key(pack);
         let meta = self.inner.store.head(&key).await;
-        meta.map(|meta| meta.size).map_err(|error| store_error(&key, error))
+        meta.map(|meta| meta.size)
+            .map_err(|error| store_error(&key, error))
     }
 
     /// Stores a manifest. Returns once it is durable.
@@ -111,9 +113,13 @@ impl Blobs {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let key = manifest_key(declared);
-        let received = self.receive(&key, stream, limits::MANIFEST_MAX_BYTES).await?;
+        let received = self
+            .receive(&key, stream, limits::MANIFEST_MAX_BYTES)
+            .await?;
         if received.digest != *declared.digest() {
-            return Err(BlobError::Mismatch { key: key.to_string() });
+            return Err(BlobError::Mismatch {
+                key: key.to_string(),
+            });
         }
         let path = received.staged.path().to_owned();
         let decode = move || Ok::<_, BlobError>(Manifest::decode(&std::fs::read(path)?)?);
@@ -128,7 +134,9 @@ impl Blobs {
     ///
     /// [`BlobError::NotFound`] when it is not stored.
     pub async fn manifest_get(&self, id: ManifestId) -> Result<Manifest, BlobError> {
-        let bytes = self.get_bytes(&manifest_key(id), limits::MANIFEST_MAX_BYTES).await?;
+        let bytes = self
+            .get_bytes(&manifest_key(id), limits::MANIFEST_MAX_BYTES)
+            .await?;
         let manifest = tokio::task::spawn_blocking(move || Manifest::decode(&bytes)).await?;
         Ok(manifest?)
     }
@@ -171,17 +179,14 @@ impl Blobs {
     ///
     /// When the stream fails, is longer than [`limits::HISTORY_MAX_BYTES`], or is not the history
     /// `declared`. Then nothing is stored.
-    pub async fn history_put<S, E>(
-        &self,
-        stream: S,
-        declared: HistoryId,
-    ) -> Result<u64, BlobError>
+    pub async fn history_put<S, E>(&self, stream: S, declared: HistoryId) -> Result<u64, BlobError>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let key = history_key(declared);
-        self.put_declared(&key, stream, declared.digest(), limits::HISTORY_MAX_BYTES).await
+        self.put_declared(&key, stream, declared.digest(), limits::HISTORY_MAX_BYTES)
+            .await
     }
 
     /// The bytes of a conversation history.
@@ -225,7 +230,10 @@ impl Blobs {
         session: &str,
         object: UploadObject,
     ) -> Result<Option<ByteStream>, BlobError> {
-        match self.get_stream(&upload_key(session, object.file_name())?, None).await {
+        match self
+            .get_stream(&upload_key(session, object.file_name())?, None)
+            .await
+        {
             Ok(stream) => Ok(Some(stream)),
             Err(BlobError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -238,7 +246,11 @@ impl Blobs {
     ///
     /// When the store fails.
     pub async fn upload_delete(&self, session: &str) -> Result<(), BlobError> {
-        for object in [UploadObject::Archive, UploadObject::Manifest, UploadObject::Declaration] {
+        for object in [
+            UploadObject::Archive,
+            UploadObject::Manifest,
+            UploadObject::Declaration,
+        ] {
             let key = upload_key(session, object.file_name())?;
             match self.inner.store.delete(&key).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -254,7 +266,10 @@ impl Blobs {
         session: &str,
         object: UploadObject,
     ) -> Result<Option<ObjectReader>, BlobError> {
-        let result = match self.get(&upload_key(session, object.file_name())?, None).await {
+        let result = match self
+            .get(&upload_key(session, object.file_name())?, None)
+            .await
+        {
             Ok(result) => result,
             Err(BlobError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
@@ -262,7 +277,9 @@ impl Blobs {
         if let GetResultPayload::File(file, _) = result.payload {
             return Ok(Some(Box::new(file)));
         }
-        let stream = result.into_stream().map(|bytes| bytes.map_err(std::io::Error::other));
+        let stream = result
+            .into_stream()
+            .map(|bytes| bytes.map_err(std::io::Error::other));
         let reader = tokio_util::io::StreamReader::new(stream);
         Ok(Some(Box::new(tokio_util::io::SyncIoBridge::new(reader))))
     }
@@ -272,6 +289,9 @@ impl Blobs {
 impl PackSource for Blobs {
     async fn pack_range(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, PackSourceError> {
         let bytes = self.inner.store.get_range(&pack_key(pack), range).await;
-        bytes.map_err(|error| PackSourceError { pack, source: error.into() })
+        bytes.map_err(|error| PackSourceError {
+            pack,
+            source: error.into(),
+        })
     }
 }

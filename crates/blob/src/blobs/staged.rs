@@ -33,7 +33,14 @@ impl Staged {
         let path = root.join(STAGING).join(&name);
         let file = File::create_new(&path)?;
         let key = object_store::path::Path::from(format!("{STAGING}/{name}"));
-        Ok((Self { path, key, published: false }, file))
+        Ok((
+            Self {
+                path,
+                key,
+                published: false,
+            },
+            file,
+        ))
     }
 
     /// Makes the file durable and visible at `key`. Returns when both are so.
@@ -44,7 +51,10 @@ impl Staged {
     ) -> Result<(), BlobError> {
         let path = self.path.clone();
         tokio::task::spawn_blocking(move || File::open(path)?.sync_all()).await??;
-        store.rename(&self.key, key).await.map_err(BlobError::Store)?;
+        store
+            .rename(&self.key, key)
+            .await
+            .map_err(BlobError::Store)?;
         self.published = true;
         Ok(())
     }
@@ -73,7 +83,9 @@ pub(crate) fn prepare(root: &Path) -> std::io::Result<()> {
     let now = SystemTime::now();
     for file in std::fs::read_dir(&staging)? {
         let file = file?;
-        let idle = now.duration_since(file.metadata()?.modified()?).unwrap_or_default();
+        let idle = now
+            .duration_since(file.metadata()?.modified()?)
+            .unwrap_or_default();
         if idle > ABANDONED_AFTER {
             std::fs::remove_file(file.path())?;
         }

@@ -10,7 +10,9 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
+use object_store::{
+    GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt,
+};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
@@ -53,8 +55,11 @@ impl Blobs {
         staged::prepare(dir)?;
         let root = dir.canonicalize()?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(BlobError::Store)?;
-        let store: Arc<dyn ObjectStore> = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
-        Ok(Self { inner: Arc::new(Inner { store, root }) })
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
+        Ok(Self {
+            inner: Arc::new(Inner { store, root }),
+        })
     }
 
     /// Writes a stream to a staged file while hashing it.
@@ -77,13 +82,20 @@ impl Blobs {
             let bytes = bytes.map_err(|error| BlobError::Receive(error.into()))?;
             len += bytes.len() as u64;
             if len > limit {
-                return Err(BlobError::TooLarge { key: key.to_string(), limit });
+                return Err(BlobError::TooLarge {
+                    key: key.to_string(),
+                    limit,
+                });
             }
             digest.update(&bytes);
             file.write_all(&bytes).await?;
         }
         file.flush().await?;
-        Ok(Received { staged, digest: digest.finalize().into(), len })
+        Ok(Received {
+            staged,
+            digest: digest.finalize().into(),
+            len,
+        })
     }
 
     /// Stores a stream at `key` if its SHA-256 is `declared`.
@@ -100,7 +112,9 @@ impl Blobs {
     {
         let received = self.receive(key, stream, limit).await?;
         if received.digest != *declared {
-            return Err(BlobError::Mismatch { key: key.to_string() });
+            return Err(BlobError::Mismatch {
+                key: key.to_string(),
+            });
         }
         self.publish(received.staged, key).await?;
         Ok(received.len)
@@ -120,7 +134,10 @@ impl Blobs {
         key: &Path,
         range: Option<Range<u64>>,
     ) -> Result<GetResult, BlobError> {
-        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let options = GetOptions {
+            range: range.map(GetRange::Bounded),
+            ..GetOptions::default()
+        };
         let result = self.inner.store.get_opts(key, options).await;
         result.map_err(|error| store_error(key, error))
     }
@@ -146,7 +163,10 @@ impl Blobs {
     pub(super) async fn get_bytes(&self, key: &Path, limit: u64) -> Result<Bytes, BlobError> {
         let result = self.get(key, None).await?;
         if result.meta.size > limit {
-            return Err(BlobError::TooLarge { key: key.to_string(), limit });
+            return Err(BlobError::TooLarge {
+                key: key.to_string(),
+                limit,
+            });
         }
         result.bytes().await.map_err(BlobError::Store)
     }
@@ -154,7 +174,9 @@ impl Blobs {
 
 pub(crate) fn store_error(key: &Path, error: object_store::Error) -> BlobError {
     match error {
-        object_store::Error::NotFound { .. } => BlobError::NotFound { key: key.to_string() },
+        object_store::Error::NotFound { .. } => BlobError::NotFound {
+            key: key.to_string(),
+        },
         error => BlobError::Store(error),
     }
 }

@@ -20,8 +20,14 @@ pub(super) struct Expected {
 /// What a declared entry must be. What is `None` the archive decides.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ExpectedContent {
-    File { size: u64, hash: Option<ContentHash>, executable: Option<bool> },
-    Symlink { target: String },
+    File {
+        size: u64,
+        hash: Option<ContentHash>,
+        executable: Option<bool>,
+    },
+    Symlink {
+        target: String,
+    },
 }
 
 /// Declared entries in the order of the declaration, and their places by path.
@@ -71,12 +77,15 @@ impl Declaration {
             }
             self.entries[place]
                 .merge(file)
-                .map_err(|field| UploadFault::ManifestDiffers { path: path(), field })?;
+                .map_err(|field| UploadFault::ManifestDiffers {
+                    path: path(),
+                    field,
+                })?;
         }
         match listed.iter().position(|listed| !listed) {
-            Some(place) => {
-                Err(UploadFault::ManifestMissing { path: self.entries[place].path.clone() })
-            }
+            Some(place) => Err(UploadFault::ManifestMissing {
+                path: self.entries[place].path.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -107,14 +116,21 @@ impl Expected {
                     Ok(())
                 }
             }
-            ExpectedContent::File { size, hash, executable } => {
+            ExpectedContent::File {
+                size,
+                hash,
+                executable,
+            } => {
                 if listed.link_target.is_some() {
                     return Err("link_target");
                 }
                 if listed.size != *size {
                     return Err("size");
                 }
-                if executable.zip(listed.executable).is_some_and(|(ours, theirs)| ours != theirs) {
+                if executable
+                    .zip(listed.executable)
+                    .is_some_and(|(ours, theirs)| ours != theirs)
+                {
                     return Err("executable");
                 }
                 if let Some(text) = hash_text(listed) {
@@ -134,12 +150,17 @@ fn hash_text(file: &DeclaredFile) -> Option<&str> {
 }
 
 fn invalid(file: &DeclaredFile, field: &'static str) -> UploadFault {
-    UploadFault::Declaration { path: file.path.clone(), field }
+    UploadFault::Declaration {
+        path: file.path.clone(),
+        field,
+    }
 }
 
 fn expected(file: &DeclaredFile) -> Result<Expected, UploadFault> {
     let content = match &file.link_target {
-        Some(target) => ExpectedContent::Symlink { target: target.clone() },
+        Some(target) => ExpectedContent::Symlink {
+            target: target.clone(),
+        },
         None => {
             let hash = hash_text(file).map(str::parse).transpose();
             ExpectedContent::File {
@@ -149,5 +170,8 @@ fn expected(file: &DeclaredFile) -> Result<Expected, UploadFault> {
             }
         }
     };
-    Ok(Expected { path: file.path.clone(), content })
+    Ok(Expected {
+        path: file.path.clone(),
+        content,
+    })
 }

@@ -27,9 +27,17 @@ pub(super) struct Member<'a> {
 
 /// What a member is.
 pub(super) enum MemberBody<'a> {
-    File { size: u64, executable: bool, content: &'a mut dyn Read },
-    Symlink { target: &'a [u8] },
-    HardLink { to: &'a [u8] },
+    File {
+        size: u64,
+        executable: bool,
+        content: &'a mut dyn Read,
+    },
+    Symlink {
+        target: &'a [u8],
+    },
+    HardLink {
+        to: &'a [u8],
+    },
 }
 
 /// What a visitor of members answers: a fault of the member, of the upload, or an I/O error of its
@@ -63,7 +71,10 @@ pub(super) fn for_each_member(
 ) -> Result<(), WalkError> {
     let overhead = OVERHEAD_BYTES + OVERHEAD_BYTES_PER_ENTRY * declared_entries as u64;
     let plain = MultiGzDecoder::new(BufReader::with_capacity(256 << 10, archive));
-    let mut budget = Budget { inner: plain, left: declared_bytes.saturating_add(overhead) };
+    let mut budget = Budget {
+        inner: plain,
+        left: declared_bytes.saturating_add(overhead),
+    };
     let mut archive = Archive::new(&mut budget);
     let mut extended = Extended::default();
     for entry in archive.entries().map_err(unreadable)?.raw(true) {
@@ -84,14 +95,20 @@ pub(super) fn for_each_member(
 }
 
 fn unreadable(error: io::Error) -> UploadFault {
-    if error.get_ref().is_some_and(|inner| inner.is::<BudgetExceeded>()) {
+    if error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<BudgetExceeded>())
+    {
         return UploadFault::ArchiveTooLarge;
     }
     UploadFault::ArchiveUnreadable(error)
 }
 
 fn member_fault(name: &[u8], fault: MemberFault) -> UploadFault {
-    UploadFault::Member { path: String::from_utf8_lossy(name).into_owned(), fault }
+    UploadFault::Member {
+        path: String::from_utf8_lossy(name).into_owned(),
+        fault,
+    }
 }
 
 /// What extended headers say of the member that follows them.
@@ -143,13 +160,17 @@ impl Extended {
     /// Whether the records are understood. Global ones may not name members.
     fn absorb_pax(&mut self, mut records: &[u8], global: bool) -> bool {
         while !records.is_empty() {
-            let Some((key, value, rest)) = pax_record(records) else { return false };
+            let Some((key, value, rest)) = pax_record(records) else {
+                return false;
+            };
             records = rest;
             let taken = match key {
                 b"path" => self.name.replace(value.to_vec()).is_none(),
                 b"linkpath" => self.link.replace(value.to_vec()).is_none(),
                 b"size" => {
-                    let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                    let size = std::str::from_utf8(value)
+                        .ok()
+                        .and_then(|text| text.parse().ok());
                     size.is_some_and(|size| self.size.replace(size).is_none())
                 }
                 key if key.starts_with(b"GNU.sparse.") => {
@@ -171,7 +192,9 @@ impl Extended {
         visit: &mut impl FnMut(Member<'_>) -> Result<(), VisitError>,
     ) -> Result<(), WalkError> {
         let header = entry.header().clone();
-        let name = self.name.unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = self
+            .name
+            .unwrap_or_else(|| header.path_bytes().into_owned());
         let fault = |fault| WalkError::Fault(member_fault(&name, fault));
         let is_directory = header.entry_type().is_dir()
             || (header.entry_type() == EntryType::Regular && name.ends_with(b"/"));
@@ -185,13 +208,19 @@ impl Extended {
             return Err(fault(MemberFault::Header));
         }
         let path = std::str::from_utf8(path).map_err(|_| fault(MemberFault::Name))?;
-        let link = self.link.or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
+        let link = self
+            .link
+            .or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
         let link = link.unwrap_or_default();
         let mut content = entry.take(size);
         let body = match header.entry_type() {
             EntryType::Regular | EntryType::Continuous => {
                 let mode = header.mode().map_err(|_| fault(MemberFault::Header))?;
-                MemberBody::File { size, executable: mode & 0o100 != 0, content: &mut content }
+                MemberBody::File {
+                    size,
+                    executable: mode & 0o100 != 0,
+                    content: &mut content,
+                }
             }
             EntryType::Symlink if size == 0 => MemberBody::Symlink { target: &link },
             EntryType::Link if size == 0 => {
@@ -235,7 +264,10 @@ fn clean_name(name: &[u8]) -> Result<&[u8], MemberFault> {
     if name.starts_with(b"/") {
         return Err(MemberFault::Absolute);
     }
-    if name.split(|&byte| byte == b'/').any(|component| component == b"..") {
+    if name
+        .split(|&byte| byte == b'/')
+        .any(|component| component == b"..")
+    {
         return Err(MemberFault::Parent);
     }
     Ok(name.strip_prefix(b"./").unwrap_or(name))

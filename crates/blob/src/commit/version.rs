@@ -60,9 +60,15 @@ impl Blobs {
         }
         let declaration = Declaration::new(declared)?;
         let blobs = self.clone();
-        let upload = Upload { declaration, manifest, archive };
+        let upload = Upload {
+            declaration,
+            manifest,
+            archive,
+        };
         let prepare = move || upload.prepare(&blobs, storage, base.as_ref());
-        let prepared = tokio::task::spawn_blocking(prepare).await.map_err(BlobError::from)??;
+        let prepared = tokio::task::spawn_blocking(prepare)
+            .await
+            .map_err(BlobError::from)??;
         if let Some((id, staged)) = prepared.pack {
             self.publish(staged, &pack_key(id)).await?;
         }
@@ -117,7 +123,10 @@ impl Upload {
 /// What was found of a declared entry.
 #[derive(Clone)]
 enum Found {
-    File { executable: bool, content: WrittenContent },
+    File {
+        executable: bool,
+        content: WrittenContent,
+    },
     Symlink,
 }
 
@@ -131,7 +140,11 @@ struct Assembly {
 impl Assembly {
     fn new(declaration: Declaration, pack: PackWriter<BufWriter<File>>) -> Self {
         let found = vec![None; declaration.entries.len()];
-        Self { declaration, pack, found }
+        Self {
+            declaration,
+            pack,
+            found,
+        }
     }
 
     fn read(&mut self, archive: ObjectReader) -> Result<(), CommitError> {
@@ -151,9 +164,11 @@ impl Assembly {
             return Err(VisitError::Fault(MemberFault::Repeated));
         }
         let found = match member.body {
-            MemberBody::File { size, executable, content } => {
-                self.file(place, size, executable, content)?
-            }
+            MemberBody::File {
+                size,
+                executable,
+                content,
+            } => self.file(place, size, executable, content)?,
             MemberBody::Symlink { target } => self.symlink(place, target)?,
             MemberBody::HardLink { to } => self.hard_link(place, to)?,
         };
@@ -168,8 +183,10 @@ impl Assembly {
         executable: bool,
         content: &mut dyn Read,
     ) -> Result<Found, VisitError> {
-        let ExpectedContent::File { size: declared_size, .. } =
-            self.declaration.entries[place].content
+        let ExpectedContent::File {
+            size: declared_size,
+            ..
+        } = self.declaration.entries[place].content
         else {
             return Err(VisitError::Fault(MemberFault::Kind));
         };
@@ -177,14 +194,24 @@ impl Assembly {
         if size != declared_size {
             return Err(VisitError::Fault(MemberFault::Size));
         }
-        let mut content = Watched { inner: content, failed: false };
+        let mut content = Watched {
+            inner: content,
+            failed: false,
+        };
         let written = self.pack.write(&mut content, size).map_err(|error| {
-            if content.failed { VisitError::Read(error) } else { VisitError::Write(error) }
+            if content.failed {
+                VisitError::Read(error)
+            } else {
+                VisitError::Write(error)
+            }
         })?;
         if written.size != size {
             return Err(VisitError::Read(io::ErrorKind::UnexpectedEof.into()));
         }
-        let found = Found::File { executable, content: written };
+        let found = Found::File {
+            executable,
+            content: written,
+        };
         self.compare(place, &found)?;
         Ok(found)
     }
@@ -200,9 +227,15 @@ impl Assembly {
     /// A hard link counts as what the earlier member is.
     fn hard_link(&self, place: usize, to: &[u8]) -> Result<Found, VisitError> {
         let no_target = VisitError::Fault(MemberFault::HardLink);
-        let target = std::str::from_utf8(to).ok().and_then(|to| self.declaration.index.get(to));
-        let Some(&target) = target else { return Err(no_target) };
-        let Some(found) = self.found[target].clone() else { return Err(no_target) };
+        let target = std::str::from_utf8(to)
+            .ok()
+            .and_then(|to| self.declaration.index.get(to));
+        let Some(&target) = target else {
+            return Err(no_target);
+        };
+        let Some(found) = self.found[target].clone() else {
+            return Err(no_target);
+        };
         match (&found, &self.declaration.entries[target].content) {
             (Found::Symlink, ExpectedContent::Symlink { target }) => {
                 self.symlink(place, target.as_bytes())?;
@@ -216,8 +249,15 @@ impl Assembly {
     fn compare(&self, place: usize, found: &Found) -> Result<(), VisitError> {
         let expected = &self.declaration.entries[place].content;
         let (
-            ExpectedContent::File { size, hash, executable },
-            Found::File { executable: found_executable, content },
+            ExpectedContent::File {
+                size,
+                hash,
+                executable,
+            },
+            Found::File {
+                executable: found_executable,
+                content,
+            },
         ) = (expected, found)
         else {
             return Err(VisitError::Fault(MemberFault::Kind));
@@ -235,14 +275,22 @@ impl Assembly {
     }
 
     fn finish(self) -> Result<(Option<PackId>, Manifest), CommitError> {
-        let pack = self.pack.finish().map_err(BlobError::from)?.map(|(id, _)| id);
+        let pack = self
+            .pack
+            .finish()
+            .map_err(BlobError::from)?
+            .map(|(id, _)| id);
         let mut entries = Vec::with_capacity(self.found.len());
         for (expected, found) in self.declaration.entries.into_iter().zip(self.found) {
             let path = expected.path;
             let content = match (found, expected.content) {
-                (Some(Found::File { executable, content }), _) => {
-                    Content::File(content.place(pack, executable))
-                }
+                (
+                    Some(Found::File {
+                        executable,
+                        content,
+                    }),
+                    _,
+                ) => Content::File(content.place(pack, executable)),
                 (Some(Found::Symlink), ExpectedContent::Symlink { target }) => {
                     Content::Symlink { target }
                 }
@@ -265,7 +313,9 @@ struct Watched<'a> {
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.inner.read(buffer);
-        self.failed = result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        self.failed = result
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
         result
     }
 }

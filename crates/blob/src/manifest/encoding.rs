@@ -80,10 +80,13 @@ impl Manifest {
         bytes.extend_from_slice(&0u32.to_le_bytes());
         bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&Sha256::digest(&body));
-        let packed = zstd::bulk::compress(&body, COMPRESSION_LEVEL)
-            .map_err(ManifestError::Compression)?;
+        let packed =
+            zstd::bulk::compress(&body, COMPRESSION_LEVEL).map_err(ManifestError::Compression)?;
         bytes.extend_from_slice(&packed);
-        Ok((ManifestId::from_digest(Sha256::digest(&bytes).into()), bytes))
+        Ok((
+            ManifestId::from_digest(Sha256::digest(&bytes).into()),
+            bytes,
+        ))
     }
 
     /// Reads the stored form. Any bytes are safe to pass.
@@ -96,7 +99,11 @@ impl Manifest {
         let mut input = Input { rest: &body };
         let head: Head = input.take()?;
         check_count("packs", head.pack_count as usize, CHUNKS_MAX)?;
-        check_count("entries", head.entry_count as usize, limits::VERSION_MAX_ENTRIES)?;
+        check_count(
+            "entries",
+            head.entry_count as usize,
+            limits::VERSION_MAX_ENTRIES,
+        )?;
         let mut packs = Vec::new();
         for _ in 0..head.pack_count {
             packs.push(PackId::from_digest(input.take()?));
@@ -114,7 +121,10 @@ impl Manifest {
 }
 
 fn too_large() -> ManifestError {
-    ManifestError::TooLarge { what: "bytes", limit: limits::MANIFEST_MAX_BYTES }
+    ManifestError::TooLarge {
+        what: "bytes",
+        limit: limits::MANIFEST_MAX_BYTES,
+    }
 }
 
 fn encode_body(manifest: &Manifest) -> Result<Vec<u8>, ManifestError> {
@@ -136,8 +146,10 @@ fn encode_body(manifest: &Manifest) -> Result<Vec<u8>, ManifestError> {
 }
 
 fn count(number: usize) -> Result<u32, ManifestError> {
-    u32::try_from(number)
-        .map_err(|_| ManifestError::TooLarge { what: "items", limit: u64::from(u32::MAX) })
+    u32::try_from(number).map_err(|_| ManifestError::TooLarge {
+        what: "items",
+        limit: u64::from(u32::MAX),
+    })
 }
 
 struct Output {
@@ -186,7 +198,9 @@ fn decode_body(bytes: &[u8]) -> Result<Vec<u8>, ManifestError> {
     if bytes.len() as u64 > limits::MANIFEST_MAX_BYTES {
         return Err(too_large());
     }
-    let (header, packed) = bytes.split_at_checked(HEADER_BYTES).ok_or(ManifestError::Magic)?;
+    let (header, packed) = bytes
+        .split_at_checked(HEADER_BYTES)
+        .ok_or(ManifestError::Magic)?;
     if header[..8] != MAGIC || header[12..16] != [0; 4] {
         return Err(ManifestError::Magic);
     }
@@ -218,15 +232,16 @@ impl<'a> Input<'a> {
         Ok(value)
     }
 
-    fn entry(
-        &mut self,
-        packs: &[PackId],
-        chunks_left: &mut usize,
-    ) -> Result<Entry, ManifestError> {
+    fn entry(&mut self, packs: &[PackId], chunks_left: &mut usize) -> Result<Entry, ManifestError> {
         let (executable, file) = match self.take()? {
             StoredEntry::Symlink { path, target } => {
-                let content = Content::Symlink { target: target.to_owned() };
-                return Ok(Entry { path: path.to_owned(), content });
+                let content = Content::Symlink {
+                    target: target.to_owned(),
+                };
+                return Ok(Entry {
+                    path: path.to_owned(),
+                    content,
+                });
             }
             StoredEntry::Plain(file) => (false, file),
             StoredEntry::Executable(file) => (true, file),
@@ -238,10 +253,20 @@ impl<'a> Input<'a> {
         let mut chunks = Vec::new();
         for _ in 0..chunk_count {
             let chunk = self.chunk(packs, (chunk_count == 1).then_some(hash));
-            chunks.push(chunk?.ok_or_else(|| ManifestError::Chunks { path: file.path.into() })?);
+            chunks.push(chunk?.ok_or_else(|| ManifestError::Chunks {
+                path: file.path.into(),
+            })?);
         }
-        let content = Content::File(FileContent { executable, size: file.size, hash, chunks });
-        Ok(Entry { path: file.path.to_owned(), content })
+        let content = Content::File(FileContent {
+            executable,
+            size: file.size,
+            hash,
+            chunks,
+        });
+        Ok(Entry {
+            path: file.path.to_owned(),
+            content,
+        })
     }
 
     /// A chunk; `whole` is the file's hash where the file is one chunk. None: not a valid one.

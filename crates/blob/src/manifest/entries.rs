@@ -107,7 +107,9 @@ impl Manifest {
         for (index, entry) in entries.iter().enumerate() {
             check_entry(entry)?;
             if index > 0 && entries[index - 1].path >= entry.path {
-                return Err(ManifestError::Order { path: entry.path.clone() });
+                return Err(ManifestError::Order {
+                    path: entry.path.clone(),
+                });
             }
         }
         check_nesting(&entries)?;
@@ -126,16 +128,22 @@ impl Manifest {
 
     /// The entry at `path`.
     pub fn get(&self, path: &str) -> Option<&Entry> {
-        let index = self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok()?;
+        let index = self
+            .entries
+            .binary_search_by(|entry| entry.path.as_str().cmp(path))
+            .ok()?;
         self.entries.get(index)
     }
 
     /// Bytes of the regular files.
     pub fn size(&self) -> u64 {
-        let files = self.entries.iter().filter_map(|entry| match &entry.content {
-            Content::File(file) => Some(file.size),
-            Content::Symlink { .. } => None,
-        });
+        let files = self
+            .entries
+            .iter()
+            .filter_map(|entry| match &entry.content {
+                Content::File(file) => Some(file.size),
+                Content::Symlink { .. } => None,
+            });
         files.fold(0, u64::saturating_add)
     }
 
@@ -146,13 +154,20 @@ impl Manifest {
 
     /// The id of this version within `storage` (API 9.1).
     pub fn version_id(&self, storage: StorageId) -> VersionId {
-        let hashes: Vec<String> =
-            self.entries.iter().map(|entry| entry.hash().to_string()).collect();
-        let entries = self.entries.iter().zip(&hashes).map(|(entry, hash)| VersionEntry {
-            path: &entry.path,
-            hash,
-            kind: entry.kind(),
-        });
+        let hashes: Vec<String> = self
+            .entries
+            .iter()
+            .map(|entry| entry.hash().to_string())
+            .collect();
+        let entries = self
+            .entries
+            .iter()
+            .zip(&hashes)
+            .map(|(entry, hash)| VersionEntry {
+                path: &entry.path,
+                hash,
+                kind: entry.kind(),
+            });
         version_id(storage, entries)
     }
 
@@ -176,7 +191,10 @@ pub(super) fn check_count(
     limit: usize,
 ) -> Result<(), ManifestError> {
     if count > limit {
-        return Err(ManifestError::TooLarge { what, limit: limit as u64 });
+        return Err(ManifestError::TooLarge {
+            what,
+            limit: limit as u64,
+        });
     }
     Ok(())
 }
@@ -218,8 +236,13 @@ fn check_nesting(entries: &[Entry]) -> Result<(), ManifestError> {
         }
         let ancestors = path.match_indices('/').map(|(end, _)| &path[..end]);
         for ancestor in ancestors {
-            if entries.binary_search_by(|other| other.path.as_str().cmp(ancestor)).is_ok() {
-                return Err(ManifestError::Below { path: path.to_owned() });
+            if entries
+                .binary_search_by(|other| other.path.as_str().cmp(ancestor))
+                .is_ok()
+            {
+                return Err(ManifestError::Below {
+                    path: path.to_owned(),
+                });
             }
         }
         checked = parent;

@@ -40,12 +40,9 @@ impl Beneath {
     /// Opens the root, a path of ours.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { root: rustix::fs::open(root, flags, Mode::empty())? })
-    }
-
-    /// A second handle on the root.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { root: self.root.try_clone()? })
+        Ok(Self {
+            root: rustix::fs::open(root, flags, Mode::empty())?,
+        })
     }
 
     /// Opens the directory at `path`; the root for an empty path.

@@ -18,12 +18,18 @@ pub(crate) struct Marks {
 pub(super) fn directory_marks(dir: impl AsFd) -> io::Result<Marks> {
     let opaque = has_value(&dir, "trusted.overlay.opaque", Some(b"y"))?
         || has_value(&dir, "user.overlay.opaque", Some(b"y"))?;
-    Ok(Marks { opaque, elsewhere: has_value(&dir, "trusted.overlay.redirect", None)? })
+    Ok(Marks {
+        opaque,
+        elsewhere: has_value(&dir, "trusted.overlay.redirect", None)?,
+    })
 }
 
 /// Reads the marks of a file.
 pub(crate) fn file_marks(file: impl AsFd) -> io::Result<Marks> {
-    Ok(Marks { opaque: false, elsewhere: has_value(file, "trusted.overlay.metacopy", None)? })
+    Ok(Marks {
+        opaque: false,
+        elsewhere: has_value(file, "trusted.overlay.metacopy", None)?,
+    })
 }
 
 /// Whether the attribute is there with `value`, or with any.

@@ -10,9 +10,7 @@ use vm0_model::ContentHash;
 
 use super::beneath::Beneath;
 use super::marks::file_marks;
-use super::walk::{
-    ScanError, ScanLimits, ScanWarning, Upper, Warnings, left_out, open_root, walk,
-};
+use super::walk::{ScanError, ScanLimits, ScanWarning, Upper, Warnings, left_out, open_root, walk};
 use crate::manifest::{Content, Entry, Manifest};
 
 const READ_BYTES: usize = 256 << 10;
@@ -86,7 +84,11 @@ pub fn scan(
     limits: ScanLimits,
 ) -> Result<Changes, ScanError> {
     let root = open_root(upper)?;
-    let Upper { mut items, covered, warnings } = walk(&root, base, limits)?;
+    let Upper {
+        mut items,
+        covered,
+        warnings,
+    } = walk(&root, base, limits)?;
     let mut kept = Vec::new();
     let mut base_count = 0;
     for entry in base.into_iter().flat_map(Manifest::entries) {
@@ -104,9 +106,19 @@ pub fn scan(
             kept.push(entry.clone());
         }
     }
-    let changed = items.into_iter().map(|(path, content)| Change { path, content }).collect();
+    let changed = items
+        .into_iter()
+        .map(|(path, content)| Change { path, content })
+        .collect();
     let deleted = base_count - kept.len();
-    let changes = Changes { root, limits, kept, changed, warnings, deleted };
+    let changes = Changes {
+        root,
+        limits,
+        kept,
+        changed,
+        warnings,
+        deleted,
+    };
     check_limits(&changes)?;
     Ok(changes)
 }
@@ -120,7 +132,10 @@ fn is_covered(covered: &HashSet<String>, path: &str) -> bool {
 }
 
 fn check_limits(changes: &Changes) -> Result<(), ScanError> {
-    let ScanLimits { max_bytes, max_entries } = changes.limits;
+    let ScanLimits {
+        max_bytes,
+        max_entries,
+    } = changes.limits;
     let kept = changes.kept.iter().map(|entry| match &entry.content {
         Content::File(file) => file.size,
         Content::Symlink { .. } => 0,
@@ -156,7 +171,10 @@ fn is_unchanged(
                 Ok(hash) => Ok(hash == Some(old.hash)),
                 Err(error) => {
                     let path = entry.path.clone();
-                    Err(ScanError::Read { path, source: error })
+                    Err(ScanError::Read {
+                        path,
+                        source: error,
+                    })
                 }
             }
         }

@@ -11,7 +11,7 @@ mod walk;
 
 pub(crate) use beneath::Beneath;
 pub(crate) use marks::file_marks;
-pub use merge::{Changes, scan};
 pub(crate) use merge::{Change, ChangedContent};
+pub use merge::{Changes, scan};
 pub use walk::{LeftOut, ScanError, ScanLimits, ScanWarning};
 pub(crate) use walk::{Warnings, left_out};

@@ -34,7 +34,10 @@ pub struct ScanLimits {
 
 impl Default for ScanLimits {
     fn default() -> Self {
-        Self { max_bytes: limits::VERSION_MAX_BYTES, max_entries: limits::VERSION_MAX_ENTRIES }
+        Self {
+            max_bytes: limits::VERSION_MAX_BYTES,
+            max_entries: limits::VERSION_MAX_ENTRIES,
+        }
     }
 }
 
@@ -128,7 +131,10 @@ pub(crate) struct Warnings {
 impl Warnings {
     pub(crate) fn push(&mut self, path: impl Into<String>, reason: LeftOut) {
         if self.kept.len() < WARNINGS_MAX {
-            self.kept.push(ScanWarning { path: path.into(), reason });
+            self.kept.push(ScanWarning {
+                path: path.into(),
+                reason,
+            });
         } else {
             self.dropped += 1;
         }
@@ -163,7 +169,9 @@ pub(super) fn walk(
         pending: vec![String::new()],
     };
     while let Some(path) = walker.pending.pop() {
-        let result = root.directory(&path).and_then(|dir| Ok((Dir::read_from(&dir)?, dir)));
+        let result = root
+            .directory(&path)
+            .and_then(|dir| Ok((Dir::read_from(&dir)?, dir)));
         match result {
             Ok((listing, dir)) => walker.directory(&path, listing, &dir)?,
             Err(source) => match left_out(&source).filter(|_| !path.is_empty()) {
@@ -186,10 +194,15 @@ struct Walker<'a> {
 
 impl Walker<'_> {
     fn directory(&mut self, path: &str, listing: Dir, dir: &OwnedFd) -> Result<(), ScanError> {
-        let failed = |source| ScanError::Read { path: path.to_owned(), source };
+        let failed = |source| ScanError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let marks = directory_marks(dir).map_err(failed)?;
         if marks.elsewhere {
-            return Err(ScanError::Elsewhere { path: path.to_owned() });
+            return Err(ScanError::Elsewhere {
+                path: path.to_owned(),
+            });
         }
         if marks.opaque || self.base.is_some_and(|base| base.get(path).is_some()) {
             self.upper.covered.insert(path.to_owned());
@@ -202,7 +215,9 @@ impl Walker<'_> {
             }
             self.names += 1;
             if self.names > self.limits.max_entries.saturating_mul(NAMES_PER_ENTRY) {
-                return Err(ScanError::TooManyEntries { limit: self.limits.max_entries });
+                return Err(ScanError::TooManyEntries {
+                    limit: self.limits.max_entries,
+                });
             }
             self.name(path, name, dir)?;
         }
@@ -211,10 +226,16 @@ impl Walker<'_> {
 
     fn name(&mut self, parent: &str, name: &CStr, dir: &OwnedFd) -> Result<(), ScanError> {
         let join = |name: &str| {
-            if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
+            if parent.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{parent}/{name}")
+            }
         };
         let Ok(text) = name.to_str() else {
-            self.upper.warnings.push(join(&name.to_string_lossy()), LeftOut::Name);
+            self.upper
+                .warnings
+                .push(join(&name.to_string_lossy()), LeftOut::Name);
             return Ok(());
         };
         let path = join(text);
@@ -265,16 +286,23 @@ impl Walker<'_> {
                 let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
                 self.bytes = self.bytes.saturating_add(size);
                 if self.bytes > self.limits.max_bytes {
-                    return Err(ScanError::TooLarge { limit: self.limits.max_bytes });
+                    return Err(ScanError::TooLarge {
+                        limit: self.limits.max_bytes,
+                    });
                 }
-                Some(ChangedContent::File { executable: stat.st_mode & 0o100 != 0, size })
+                Some(ChangedContent::File {
+                    executable: stat.st_mode & 0o100 != 0,
+                    size,
+                })
             }
         };
         self.upper.covered.insert(path.clone());
         if let Some(content) = content {
             self.upper.items.insert(path, content);
             if self.upper.items.len() > self.limits.max_entries {
-                return Err(ScanError::TooManyEntries { limit: self.limits.max_entries });
+                return Err(ScanError::TooManyEntries {
+                    limit: self.limits.max_entries,
+                });
             }
         }
         Ok(())
@@ -284,11 +312,17 @@ impl Walker<'_> {
 /// The target of a symlink, if a version can hold it.
 fn read_target(dir: impl AsFd, name: &CStr) -> Option<String> {
     let target = rustix::fs::readlinkat(dir, name, Vec::new()).ok()?;
-    target.into_string().ok().filter(|target| validate_link_target(target).is_ok())
+    target
+        .into_string()
+        .ok()
+        .filter(|target| validate_link_target(target).is_ok())
 }
 
 /// Opens the upper directory.
 pub(super) fn open_root(upper: &Path) -> Result<Beneath, ScanError> {
     let path = || upper.to_string_lossy().into_owned();
-    Beneath::open(upper).map_err(|source| ScanError::Read { path: path(), source })
+    Beneath::open(upper).map_err(|source| ScanError::Read {
+        path: path(),
+        source,
+    })
 }

@@ -32,10 +32,12 @@ pub(super) async fn build(
     let manifest = Arc::new(manifest.clone());
     let (disk, listed) = (inner.clone(), manifest.clone());
     let missing = spawn_blocking(move || missing_files(&disk.disk, &listed)).await??;
-    let chunks = missing.iter().flat_map(|&index| match &manifest.entries()[index].content {
-        Content::File(file) => file.chunks.clone(),
-        Content::Symlink { .. } => Vec::new(),
-    });
+    let chunks = missing
+        .iter()
+        .flat_map(|&index| match &manifest.entries()[index].content {
+            Content::File(file) => file.chunks.clone(),
+            Content::Symlink { .. } => Vec::new(),
+        });
     let requests = plan(chunks);
     let (sender, arriving) = mpsc::channel(1);
     let worker = spawn_blocking(move || {
@@ -58,10 +60,14 @@ pub(super) async fn build(
 }
 
 fn files(manifest: &Manifest) -> impl Iterator<Item = (usize, &FileContent)> {
-    manifest.entries().iter().enumerate().filter_map(|(index, entry)| match &entry.content {
-        Content::File(file) => Some((index, file)),
-        Content::Symlink { .. } => None,
-    })
+    manifest
+        .entries()
+        .iter()
+        .enumerate()
+        .filter_map(|(index, entry)| match &entry.content {
+            Content::File(file) => Some((index, file)),
+            Content::Symlink { .. } => None,
+        })
 }
 
 /// One entry for each content that is not in the cache, in the order of their places in packs.
@@ -71,7 +77,10 @@ fn missing_files(disk: &Disk, manifest: &Manifest) -> io::Result<Vec<usize>> {
     let mut missing = Vec::new();
     for (index, file) in files(manifest) {
         if seen.insert((file.hash, file.executable)) && !contents.has(file)? {
-            missing.push((file.chunks.first().map(|chunk| (chunk.pack, chunk.offset)), index));
+            missing.push((
+                file.chunks.first().map(|chunk| (chunk.pack, chunk.offset)),
+                index,
+            ));
         }
     }
     missing.sort_unstable();
@@ -99,12 +108,19 @@ fn make_tree(disk: &Disk, version: VersionId, manifest: &Manifest) -> Result<(),
     fs::create_dir(temporary.path())?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(temporary.path(), flags, Mode::empty()).map_err(io::Error::from)?;
-    let mut tree = Tree { root, owner: disk.owner, contents: Contents::open(disk)?, last: "" };
+    let mut tree = Tree {
+        root,
+        owner: disk.owner,
+        contents: Contents::open(disk)?,
+        last: "",
+    };
     tree.own(".")?;
     fs::set_permissions(temporary.path(), Permissions::from_mode(0o755))?;
     for entry in manifest.entries() {
-        tree.entry(entry)
-            .map_err(|source| TreeError::Entry { path: entry.path.clone(), source })?;
+        tree.entry(entry).map_err(|source| TreeError::Entry {
+            path: entry.path.clone(),
+            source,
+        })?;
     }
     write_size(disk, version, manifest.size())?;
     match fs::rename(temporary.path(), disk.tree(version)) {
@@ -142,7 +158,10 @@ impl<'a> Tree<'a> {
 
     /// Makes `path` and the directories above it, as far as they do not exist.
     fn directories(&self, path: &str) -> io::Result<()> {
-        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        let ends = path
+            .match_indices('/')
+            .map(|(end, _)| end)
+            .chain([path.len()]);
         for dir in ends.map(|end| &path[..end]).filter(|dir| !dir.is_empty()) {
             match rustix::fs::mkdirat(&self.root, dir, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {
@@ -158,8 +177,16 @@ impl<'a> Tree<'a> {
     }
 
     fn own(&self, path: &str) -> io::Result<()> {
-        let Some((uid, gid)) = self.owner else { return Ok(()) };
+        let Some((uid, gid)) = self.owner else {
+            return Ok(());
+        };
         let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        Ok(rustix::fs::chownat(&self.root, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::chownat(
+            &self.root,
+            path,
+            uid,
+            gid,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 }

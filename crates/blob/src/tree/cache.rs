@@ -63,7 +63,10 @@ impl TreeGuard {
 impl Clone for TreeGuard {
     fn clone(&self) -> Self {
         self.slot.pins.fetch_add(1, Ordering::Relaxed);
-        Self { path: self.path.clone(), slot: self.slot.clone() }
+        Self {
+            path: self.path.clone(),
+            slot: self.slot.clone(),
+        }
     }
 }
 
@@ -86,12 +89,20 @@ impl TreeCache {
         let mut slots = HashMap::new();
         for tree in fs::read_dir(disk.trees())? {
             let name = tree?.file_name();
-            let Some(version) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Some(version) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             slots.insert(version, Arc::new(Slot::restored(version, &disk)));
         }
         let slots = Mutex::new(slots);
         let contents = Arc::default();
-        Ok(Self { inner: Arc::new(Inner { disk, slots, contents }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                disk,
+                slots,
+                contents,
+            }),
+        })
     }
 
     /// The tree of `version`, whose entries `manifest` lists. If it is not in the cache it is
@@ -129,32 +140,46 @@ impl TreeCache {
     pub fn get(&self, version: VersionId) -> Option<TreeGuard> {
         let is_ready = |slot: &Arc<Slot>| slot.ready.load(Ordering::Acquire);
         let there = self.inner.slots().get(&version).is_some_and(is_ready);
-        there.then(|| self.pin(version)).filter(|guard| is_ready(&guard.slot))
+        there
+            .then(|| self.pin(version))
+            .filter(|guard| is_ready(&guard.slot))
     }
 
     fn pin(&self, version: VersionId) -> TreeGuard {
         let mut slots = self.inner.slots();
-        let slot = slots.entry(version).or_insert_with(|| Arc::new(Slot::new(version)));
+        let slot = slots
+            .entry(version)
+            .or_insert_with(|| Arc::new(Slot::new(version)));
         slot.pins.fetch_add(1, Ordering::Acquire);
         slot.last_used_micros.store(now_micros(), Ordering::Relaxed);
-        TreeGuard { path: self.inner.disk.tree(version), slot: slot.clone() }
+        TreeGuard {
+            path: self.inner.disk.tree(version),
+            slot: slot.clone(),
+        }
     }
 }
 
 impl Inner {
     fn slots(&self) -> MutexGuard<'_, HashMap<VersionId, Arc<Slot>>> {
-        self.slots.lock().expect("no code panics while it holds the lock")
+        self.slots
+            .lock()
+            .expect("no code panics while it holds the lock")
     }
 
     /// Bytes of all trees, counted as if they shared nothing.
     pub(super) fn bytes(&self) -> u64 {
-        self.slots().values().map(|slot| slot.bytes.load(Ordering::Relaxed)).sum()
+        self.slots()
+            .values()
+            .map(|slot| slot.bytes.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Takes the tree that nobody has used for longest out of the list. Nobody can pin it then.
     pub(super) fn take_oldest(&self) -> Option<VersionId> {
         let mut slots = self.slots();
-        let idle = slots.values().filter(|slot| slot.pins.load(Ordering::Acquire) == 0);
+        let idle = slots
+            .values()
+            .filter(|slot| slot.pins.load(Ordering::Acquire) == 0);
         let oldest = idle.min_by_key(|slot| slot.last_used_micros.load(Ordering::Relaxed))?;
         let version = oldest.version;
         slots.remove(&version);
@@ -178,10 +203,13 @@ impl Slot {
     fn restored(version: VersionId, disk: &Disk) -> Self {
         let slot = Self::new(version);
         let path = disk.size_file(version);
-        let bytes = fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
+        let bytes = fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| text.parse().ok());
         let used = fs::metadata(&path).and_then(|metadata| metadata.modified());
         slot.bytes.store(bytes.unwrap_or(0), Ordering::Relaxed);
-        slot.last_used_micros.store(used.map_or(0, micros), Ordering::Relaxed);
+        slot.last_used_micros
+            .store(used.map_or(0, micros), Ordering::Relaxed);
         slot.ready.store(true, Ordering::Release);
         slot
     }

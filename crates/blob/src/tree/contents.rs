@@ -65,7 +65,9 @@ impl<'a> Contents<'a> {
         }
         // The one chunk of a small file has been verified against the same hash.
         if file.chunks.len() > 1 && digest.finalize()[..] != file.hash.digest()[..] {
-            return Err(TreeError::Hash { path: path.to_owned() });
+            return Err(TreeError::Hash {
+                path: path.to_owned(),
+            });
         }
         self.set_attributes(&out, file.executable)?;
         let name = name(file);
@@ -123,7 +125,10 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new(arriving: mpsc::Receiver<Result<Fetched, PackSourceError>>) -> Self {
-        Self { arriving, current: None }
+        Self {
+            arriving,
+            current: None,
+        }
     }
 
     fn next(&mut self) -> Result<Vec<u8>, TreeError> {
@@ -146,7 +151,9 @@ pub(super) struct Temporary {
 
 impl Temporary {
     pub(super) fn new(disk: &Disk) -> Self {
-        Self { path: disk.temporary() }
+        Self {
+            path: disk.temporary(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

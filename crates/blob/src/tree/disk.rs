@@ -31,7 +31,11 @@ impl Disk {
             TryLockError::WouldBlock => TreeError::Busy,
             TryLockError::Error(error) => TreeError::Io(error),
         })?;
-        let disk = Self { root, owner, _lock: lock };
+        let disk = Self {
+            root,
+            owner,
+            _lock: lock,
+        };
         let boot_id = fs::read_to_string(BOOT_ID)?;
         let stamp = format!("vm0 tree cache {FORMAT}\n{owner:?}\n{boot_id}");
         let stamp_path = disk.root.join("stamp");

@@ -25,7 +25,9 @@ impl TreeCache {
             let _alone = alone;
             let mut removed = 0;
             while inner.bytes() > budget_bytes {
-                let Some(version) = inner.take_oldest() else { break };
+                let Some(version) = inner.take_oldest() else {
+                    break;
+                };
                 let doomed = inner.disk.temporary();
                 match fs::rename(inner.disk.tree(version), &doomed) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
