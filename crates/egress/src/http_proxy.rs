@@ -99,7 +99,7 @@ impl Connection {
         const DESTINATION: &str = "The destination of the request cannot be read";
         let uri = request.uri();
         let authority = uri.authority().map(|authority| authority.as_str());
-        match (&self.scope, request.method() == &Method::CONNECT, authority) {
+        match (&self.scope, *request.method() == Method::CONNECT, authority) {
             (Scope::Tunnel { .. }, true, _) => Err("CONNECT inside a tunnel"),
             (Scope::Tunnel { target, .. }, false, None) => Ok(target.clone()),
             (Scope::Proxy, true, Some(authority)) => {
