@@ -91,8 +91,13 @@ impl Tunnel {
             Protocol::Http => {
                 // The requests have lines of their own and open their own connections.
                 let Self {
-                    target, addresses, ..
+                    target,
+                    addresses,
+                    upstream,
+                    slot,
+                    ..
                 } = self;
+                drop((upstream, slot));
                 let scope = Scope::Tunnel { target, addresses };
                 return http_proxy::serve(Arc::clone(shared), client, scope).await;
             }

@@ -67,7 +67,16 @@ pub(crate) struct Bench {
 
 /// A gateway with `rules` in front of all of 127.0.0.1.
 pub(crate) fn bench(mode: NetworkMode, rules: Vec<NetworkRule>, resolver: Arc<Scripted>) -> Bench {
-    let (sender, log) = mpsc::channel(limits::CONNECTIONS_MAX_PER_RUN);
+    bench_with_room(mode, rules, resolver, limits::CONNECTIONS_MAX_PER_RUN)
+}
+
+fn bench_with_room(
+    mode: NetworkMode,
+    rules: Vec<NetworkRule>,
+    resolver: Arc<Scripted>,
+    room: usize,
+) -> Bench {
+    let (sender, log) = mpsc::channel(room);
     let loopback = PrivateAllowance {
         network: "127.0.0.1/32".parse().unwrap(),
         port: None,
@@ -91,12 +100,17 @@ pub(crate) fn bench(mode: NetworkMode, rules: Vec<NetworkRule>, resolver: Arc<Sc
 
 /// A gateway that allows `names`, all of which are 127.0.0.1.
 pub(crate) fn allowing(names: &[&str]) -> Bench {
+    allowing_with_room(names, limits::CONNECTIONS_MAX_PER_RUN)
+}
+
+/// The same, with room for that many lines in its log.
+pub(crate) fn allowing_with_room(names: &[&str], room: usize) -> Bench {
     let answers: Vec<(&str, &[&str])> = names
         .iter()
         .map(|name| (*name, &["127.0.0.1"][..]))
         .collect();
     let rules = names.iter().map(|name| allow(name)).collect();
-    bench(NetworkMode::Allowlist, rules, Scripted::new(&answers))
+    bench_with_room(NetworkMode::Allowlist, rules, Scripted::new(&answers), room)
 }
 
 pub(crate) fn allow(target: &str) -> NetworkRule {

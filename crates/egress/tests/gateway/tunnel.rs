@@ -1,6 +1,8 @@
 //! Connections whose bytes pass through.
 
-use crate::support::{Scripted, allow, allowing, bench, client_hello, echo, mirror, server};
+use crate::support::{
+    Scripted, allow, allowing, allowing_with_room, bench, client_hello, echo, mirror, server,
+};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use vm0_model::event::LogLevel;
@@ -235,4 +237,16 @@ async fn dropping_a_connection_frees_its_place_and_a_dead_log_opens_nothing() {
         served,
     };
     assert_eq!(client.socks("a.example", port).await, 1);
+}
+
+#[tokio::test]
+async fn http_inside_a_tunnel_needs_no_more_room_in_the_log_than_one_line() {
+    let port = mirror().await;
+    let mut bench = allowing_with_room(&["a.example"], 1);
+    let mut client = bench.connect();
+    assert_eq!(client.socks("a.example", port).await, 0);
+    let request = format!("GET / HTTP/1.1\r\nHost: a.example:{port}\r\nConnection: close\r\n\r\n");
+    client.send(request).await;
+    assert_eq!(&client.rest().await[9..12], b"200");
+    assert!(bench.line().await.contains(" - 200 ("));
 }
