@@ -142,6 +142,10 @@ pub struct AgentPut {
 
 /// What became of an [`AgentPut`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for a request and taken apart at once"
+)]
 pub enum AgentPutOutcome {
     /// The agent and its head.
     Done {
@@ -440,6 +444,10 @@ pub struct RunFilter {
 
 /// What became of a cancellation.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for a request and taken apart at once"
+)]
 pub enum RunCancelOutcome {
     /// It is cancelled now.
     Cancelled(RunRecord),

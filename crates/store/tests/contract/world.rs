@@ -79,17 +79,21 @@ impl World {
         let user = store.user_ensure(id, name, at(0)).await.unwrap();
         let agent = AgentId::from_uuid(Uuid::now_v7());
         let agent_version = AgentVersionId::from_digest([1; 32]);
-        let world = Self {
+        let mut world = Self {
             store,
             user,
             agent,
             agent_version,
         };
-        world
+        let outcome = world
             .store
             .agent_put(world.put("my-agent", 1))
             .await
             .unwrap();
+        let AgentPutOutcome::Done { agent, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        world.agent = agent.id;
         world
     }
 

@@ -1,6 +1,12 @@
 //! The contract on SQLite, and what is particular to it: processes that share a file, and the
 //! schemas of earlier releases.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "all functions here are the bodies of tests, which tell a story from top to bottom"
+)]
+
 #[macro_use]
 #[path = "../contract/mod.rs"]
 mod contract;
