@@ -7,6 +7,7 @@ use crate::config::custom::read_custom;
 use crate::config::document::Origin;
 use crate::config::field::{Field, Fields};
 use crate::config::firewall::read_firewall;
+use crate::config::host::HostPattern;
 use crate::config::image::is_image_name;
 use crate::config::network_fields::read_network;
 use crate::config::problem::Problems;
@@ -16,6 +17,7 @@ use crate::framework::{self, FrameworkSpec};
 use crate::id::VersionId;
 use crate::limits::RUN_TIMEOUT_MAX_SECONDS;
 use crate::name::is_variable_name;
+use crate::network::NetworkPolicy;
 use crate::path::SandboxPath;
 
 const KEYS: [&str; 18] = [
@@ -68,16 +70,7 @@ pub(super) fn read_agent(
         refuse_unbundled(&fields, instructions.as_ref(), &skills, problems);
     }
     let working_dir = read_working_dir(&fields, problems);
-    let firewall = fields.get("experimental_firewall");
-    let (network, sealed_hosts) = match (fields.get("network"), firewall) {
-        (Some(_), Some(firewall)) => {
-            problems.add(firewall, "use network or experimental_firewall, not both");
-            Default::default()
-        }
-        (Some(network), None) => (read_network(network, problems), Vec::new()),
-        (None, Some(firewall)) => read_firewall(firewall, problems),
-        (None, None) => Default::default(),
-    };
+    let (network, sealed_hosts) = read_policy(&fields, problems);
     let secrets = fields
         .get("secrets")
         .map(|field| read_secrets(field, problems));
@@ -86,36 +79,57 @@ pub(super) fn read_agent(
         check_against_network(field, &secrets, network.mode, problems);
     }
     check_runner(&fields, problems);
+    let timeout_seconds = fields
+        .get("timeout_seconds")
+        .and_then(|field| field.integer(problems, 1..=RUN_TIMEOUT_MAX_SECONDS));
+    let description = read_description(&fields, problems);
+    let environment = read_environment(&fields, problems);
+    let mounts = read_mounts(
+        &fields,
+        surroundings.volumes,
+        working_dir.as_ref(),
+        problems,
+    );
+    let image = read_image(&fields, problems);
+    let resources = read_resources(&fields, problems);
+    let custom = read_custom(
+        &fields,
+        framework.is_some_and(FrameworkSpec::is_custom),
+        problems,
+    );
     Some(AgentConfig {
         name: name.to_ascii_lowercase(),
         framework: framework?,
-        description: read_description(&fields, problems),
+        description,
         instructions,
         skills,
         bundle,
-        environment: read_environment(&fields, problems),
-        mounts: read_mounts(
-            &fields,
-            surroundings.volumes,
-            working_dir.as_ref(),
-            problems,
-        ),
+        environment,
+        mounts,
         volumes: BTreeMap::new(),
-        image: read_image(&fields, problems),
+        image,
         working_dir: working_dir?,
-        timeout_seconds: fields
-            .get("timeout_seconds")
-            .and_then(|field| field.integer(problems, 1..=RUN_TIMEOUT_MAX_SECONDS)),
-        resources: read_resources(&fields, problems),
+        timeout_seconds,
+        resources,
         network,
         secrets,
         sealed_hosts,
-        custom: read_custom(
-            &fields,
-            framework.is_some_and(FrameworkSpec::is_custom),
-            problems,
-        ),
+        custom,
     })
+}
+
+fn read_policy(fields: &Fields<'_>, problems: &mut Problems) -> (NetworkPolicy, Vec<HostPattern>) {
+    let network = fields
+        .get("network")
+        .map(|field| read_network(field, problems));
+    let firewall = fields.get("experimental_firewall");
+    let sealed = firewall.map(|field| read_firewall(field, problems));
+    if let (Some(_), Some(firewall)) = (&network, firewall) {
+        problems.add(firewall, "use network or experimental_firewall, not both");
+    }
+    sealed
+        .or_else(|| Some((network?, Vec::new())))
+        .unwrap_or_default()
 }
 
 fn read_framework(fields: &Fields<'_>, problems: &mut Problems) -> Option<&'static FrameworkSpec> {

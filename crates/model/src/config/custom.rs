@@ -24,18 +24,20 @@ pub(super) fn read_custom(
         }
         return None;
     }
-    let command = read_command(fields.require(problems, "command")?, problems)?;
+    let command = fields.require(problems, "command").cloned();
+    let command = command.and_then(|field| read_command(&field, problems));
     let resume_command = match fields.get("resume_command") {
-        Some(field) => read_command(field, problems)?,
+        Some(field) => read_command(field, problems),
         None => command.clone(),
     };
     let history = fields
         .get("history")
         .map(|field| read_history(field, problems));
+    let history = history.unwrap_or_default();
     Some(CustomCommand {
-        command,
-        resume_command,
-        history: history.unwrap_or_default(),
+        command: command?,
+        resume_command: resume_command?,
+        history,
     })
 }
 
