@@ -132,6 +132,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn the_vectors_of_the_specification_hold() {
         let exec = |path, hash| VersionEntry {
             path,

@@ -33,7 +33,9 @@ volumes:
 "#;
 
 fn agent(config: &Value) -> AgentConfig {
-    AgentConfig::from_json(config).unwrap().1
+    AgentConfig::from_json(config)
+        .expect("a good configuration")
+        .1
 }
 
 fn with_agent(agent: Value) -> Value {
@@ -163,6 +165,17 @@ fn a_custom_agent_resumes_with_its_command_unless_it_has_another() {
     let config = with_agent(json!({"framework": "custom", "command": ["run", "{prompt}"]}));
     let custom = agent(&config).custom.unwrap();
     assert_eq!(custom.resume_command, custom.command);
+}
+
+#[test]
+fn the_examples_of_the_specification_are_good() {
+    for text in [
+        include_str!("fixtures/changelog-writer.yaml"),
+        include_str!("fixtures/ledger-check.yaml"),
+        include_str!("fixtures/pr-auditor.yaml"),
+    ] {
+        from_yaml(text).unwrap();
+    }
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

@@ -25,7 +25,7 @@ fn line(
         working_dir: "/w",
         env: &env,
     };
-    command_line(find(framework).unwrap(), &context)
+    command_line(find(framework).expect("a known framework"), &context)
 }
 
 fn text(line: &CommandLine) -> String {

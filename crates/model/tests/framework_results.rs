@@ -6,7 +6,7 @@ use vm0_model::framework::{AgentResult, ResultReader, all, find};
 use vm0_model::wire::runner::TokenTotal;
 
 fn read(framework: &str, events: &[Value]) -> AgentResult {
-    let mut reader = ResultReader::new(find(framework).unwrap());
+    let mut reader = ResultReader::new(find(framework).expect("a known framework"));
     events.iter().for_each(|event| reader.event(event));
     reader.finish()
 }
