@@ -11,6 +11,7 @@
 
 pub mod contract;
 pub mod ids;
+pub mod image;
 
 mod agent;
 mod channel;

@@ -1,0 +1,153 @@
+//! Images with an agent's program: a Debian root, and the program from the npm registry above it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::debian::run;
+use super::error::ImageError;
+use super::import::unpack_into;
+use super::name::ImageName;
+use super::store::{Image, ImageStore};
+use crate::ids::BASE;
+
+/// Where an agent's program comes from and where it goes.
+struct Recipe {
+    framework: &'static str,
+    /// Package whose versions are the agent's.
+    versions: &'static str,
+    /// Package with the native program, `{version}` being replaced.
+    package: &'static str,
+    /// Directory inside the package, and where it goes below `/usr/local`.
+    tree: (&'static str, &'static str),
+    /// Link in `/usr/local/bin` and its target.
+    link: (&'static str, &'static str),
+}
+
+#[cfg(target_arch = "x86_64")]
+const RECIPES: &[Recipe] = &[
+    Recipe {
+        framework: "claude-code",
+        versions: "@anthropic-ai/claude-code-linux-x64",
+        package: "@anthropic-ai/claude-code-linux-x64@{version}",
+        tree: ("package", "lib/claude-code"),
+        link: ("claude", "../lib/claude-code/claude"),
+    },
+    Recipe {
+        framework: "codex",
+        versions: "@openai/codex",
+        package: "@openai/codex@{version}-linux-x64",
+        tree: ("package/vendor/x86_64-unknown-linux-musl", "lib/codex"),
+        link: ("codex", "../lib/codex/bin/codex"),
+    },
+];
+#[cfg(target_arch = "aarch64")]
+const RECIPES: &[Recipe] = &[
+    Recipe {
+        framework: "claude-code",
+        versions: "@anthropic-ai/claude-code-linux-arm64",
+        package: "@anthropic-ai/claude-code-linux-arm64@{version}",
+        tree: ("package", "lib/claude-code"),
+        link: ("claude", "../lib/claude-code/claude"),
+    },
+    Recipe {
+        framework: "codex",
+        versions: "@openai/codex",
+        package: "@openai/codex@{version}-linux-arm64",
+        tree: ("package/vendor/aarch64-unknown-linux-musl", "lib/codex"),
+        link: ("codex", "../lib/codex/bin/codex"),
+    },
+];
+
+impl ImageStore {
+    /// Builds the image of a framework: a Debian root by `mmdebstrap`, and the framework's program
+    /// in this version, the newest by default, by `npm`.
+    ///
+    /// # Errors
+    /// An unknown framework, a missing or failing program; nothing is stored then.
+    pub fn build(
+        &self,
+        framework: &str,
+        version: Option<&str>,
+        name: &ImageName,
+    ) -> Result<Image, ImageError> {
+        let recipe = RECIPES.iter().find(|recipe| recipe.framework == framework);
+        let recipe = recipe.ok_or_else(|| ImageError::NoRecipe(framework.to_owned()))?;
+        let version = match version {
+            Some(version) => version.to_owned(),
+            None => newest(recipe.versions)?,
+        };
+        let work = self.workspace()?;
+        let base = self.debian(&work)?;
+        let layer = format!("{framework}-{}", version.replace(|c: char| !plain(c), "_"));
+        if !self.has_layer(&layer) {
+            let package = recipe.package.replace("{version}", &version);
+            let unpacked = fetch(&package, work.path())?;
+            let tree = place(recipe, &unpacked, work.path())?;
+            self.add_layer(&layer, &tree)?;
+        }
+        self.add(name, BTreeMap::new(), vec![base, layer])
+    }
+}
+
+fn plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-')
+}
+
+fn newest(package: &str) -> Result<String, ImageError> {
+    let output = run(
+        "npm",
+        Command::new("npm").args(["view", package, "version"]),
+    )?;
+    Ok(output.trim().to_owned())
+}
+
+/// Fetches a package and unpacks it. npm checks it against the registry's digest.
+fn fetch(package: &str, work: &Path) -> Result<PathBuf, ImageError> {
+    let packed = work.join("packed");
+    fs::create_dir_all(&packed).map_err(ImageError::io("create", &packed))?;
+    let mut command = Command::new("npm");
+    command
+        .args(["pack", "--silent", package])
+        .current_dir(&packed);
+    let output = run("npm", &mut command)?;
+    let file = packed.join(output.lines().last().unwrap_or_default().trim());
+    let unpacked = work.join("npm");
+    let input = File::open(&file).map_err(ImageError::io("open", &file))?;
+    unpack_into(input, &unpacked)?;
+    Ok(unpacked)
+}
+
+/// A layer that has the package's tree and a link to its program, all owned by root.
+fn place(recipe: &Recipe, unpacked: &Path, work: &Path) -> Result<PathBuf, ImageError> {
+    let layer = work.join("layer");
+    let usr_local = layer.join("usr/local");
+    let target = usr_local.join(recipe.tree.1);
+    let bin = usr_local.join("bin");
+    for path in [&bin, &usr_local.join("lib")] {
+        fs::create_dir_all(path).map_err(ImageError::io("create", path))?;
+    }
+    fs::rename(unpacked.join(recipe.tree.0), &target).map_err(ImageError::io("find", &target))?;
+    let link = bin.join(recipe.link.0);
+    symlink(recipe.link.1, &link).map_err(ImageError::io("create", &link))?;
+    own(&layer)?;
+    let program = bin.join(recipe.link.1);
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&program, mode).map_err(ImageError::io("find", &program))?;
+    Ok(layer)
+}
+
+fn own(path: &Path) -> Result<(), ImageError> {
+    lchown(path, Some(BASE), Some(BASE)).map_err(ImageError::io("give away", path))?;
+    let meta = fs::symlink_metadata(path).map_err(ImageError::io("find", path))?;
+    if meta.is_dir() {
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(path, mode).map_err(ImageError::io("set mode of", path))?;
+        for entry in fs::read_dir(path).map_err(ImageError::io("read", path))? {
+            own(&entry.map_err(ImageError::io("read", path))?.path())?;
+        }
+    }
+    Ok(())
+}

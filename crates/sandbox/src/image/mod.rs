@@ -1,0 +1,22 @@
+//! Root file systems: imported or built, stored once, unpacked once, shared read-only.
+//!
+//! ```text
+//! DIR/names/<name>.json      what an image is: layers, variables, digest
+//! DIR/layers/<digest>/       an unpacked layer, ids shifted by `ids::BASE`
+//! DIR/work/                  what is being made; emptied when the store opens
+//! ```
+//!
+//! An image in use is locked (shared) by its user; removing takes the lock for itself.
+
+mod archive;
+mod build;
+mod debian;
+mod error;
+mod import;
+mod name;
+mod store;
+mod unpack;
+
+pub use error::ImageError;
+pub use name::ImageName;
+pub use store::{Image, ImageLease, ImageStore};
