@@ -1,0 +1,85 @@
+//! What every operation works with.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use vm0_blob::Blobs;
+use vm0_model::token::TokenHash;
+use vm0_store::Store;
+
+use super::tokens::TokenUse;
+use super::wakeups::Wakeups;
+use crate::keys::Keys;
+
+/// How far the server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Everything is served.
+    Serving,
+    /// Runs are wound down: only what runners have claimed already is served.
+    Draining,
+    /// Nothing is served, open streams end.
+    Stopped,
+}
+
+/// What the operator decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Base of signed URLs, without a trailing slash.
+    pub(crate) public_url: String,
+    /// Pending and running runs per user; 0 means any number.
+    pub(crate) concurrent_run_limit: u32,
+    /// A runner token that is accepted without being stored.
+    pub(crate) builtin_runner_token: Option<TokenHash>,
+    /// Bytes of one version.
+    pub(crate) version_max_bytes: u64,
+    /// Entries of one version.
+    pub(crate) version_max_entries: usize,
+}
+
+/// What every operation works with.
+pub(crate) struct Context {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Blobs,
+    pub(crate) keys: Keys,
+    pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) token_use: TokenUse,
+    pub(crate) settings: Settings,
+    pub(crate) phase: watch::Sender<Phase>,
+}
+
+/// A shared [`Context`]; the operations are its methods.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Context>);
+
+impl App {
+    /// The operations over these parts.
+    pub(crate) fn new(context: Context) -> Self {
+        Self(Arc::new(context))
+    }
+
+    /// How far the server is in its life.
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Returns once the server has left the phase `Serving`, or gone on to `Stopped`.
+    pub(crate) async fn left(&self, phase: Phase) {
+        let mut phases = self.phase.subscribe();
+        // An error means that the server is gone altogether.
+        let _ = phases
+            .wait_for(|now| {
+                *now != Phase::Serving && (phase == Phase::Serving || *now == Phase::Stopped)
+            })
+            .await;
+    }
+}
+
+impl Deref for App {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.0
+    }
+}

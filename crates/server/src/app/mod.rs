@@ -1,0 +1,30 @@
+//! What the server does, without HTTP: one operation per endpoint, over the store and the blobs.
+
+mod agents;
+mod context;
+mod cursor;
+mod error;
+mod events;
+mod health;
+mod logs;
+mod metrics;
+mod objects;
+mod runner;
+mod runs;
+mod storages;
+mod tokens;
+mod uploads;
+mod wakeups;
+
+pub(crate) use context::{App, Context, Phase, Settings};
+pub(crate) use cursor::PageRequest;
+pub(crate) use error::AppError;
+pub(crate) use events::{EventStart, RunEventStream, StreamItem, output};
+pub(crate) use logs::LogQuery;
+pub(crate) use metrics::RunMetrics;
+pub(crate) use objects::SignedUrl;
+pub(crate) use runner::{RunObject, run_id};
+pub(crate) use runs::{RunListQuery, RunRequest};
+pub(crate) use storages::CommitRequest;
+pub(crate) use tokens::{Caller, RunnerCaller, TokenUse};
+pub(crate) use wakeups::Wakeups;

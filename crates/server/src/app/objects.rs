@@ -1,0 +1,149 @@
+//! Signed URLs: what they grant, how they are signed, and what is done under them.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use vm0_blob::{BlobError, UploadObject};
+use vm0_model::{ApiError, ErrorCode, ManifestId, StorageId, VersionId, limits};
+
+use super::context::App;
+use super::error::AppError;
+use crate::clock;
+
+const PURPOSE: &str = "object url";
+const MILLIS_PER_SECOND: i64 = 1000;
+
+/// What a signed URL allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ObjectGrant {
+    /// To put an object of an upload session.
+    Upload {
+        /// The session's name in the object store.
+        session: String,
+        /// Which object.
+        object: UploadObject,
+    },
+    /// To get the archive of a version.
+    Archive {
+        /// The storage.
+        storage: StorageId,
+        /// The version.
+        version: VersionId,
+        /// Where its entries are.
+        manifest: ManifestId,
+        /// What a browser calls the file.
+        file_name: String,
+    },
+}
+
+/// A URL as it was called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignedUrl<'a> {
+    /// The method, `GET` for `HEAD`.
+    pub(crate) method: &'a str,
+    /// The path, as sent.
+    pub(crate) path: &'a str,
+    /// The query value `expires`.
+    pub(crate) expires: Option<&'a str>,
+    /// The query value `signature`.
+    pub(crate) signature: Option<&'a str>,
+}
+
+impl ObjectGrant {
+    fn method(&self) -> &'static str {
+        match self {
+            Self::Upload { .. } => "PUT",
+            Self::Archive { .. } => "GET",
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::Upload { session, object } => {
+                format!("/objects/uploads/{session}/{}", object.file_name())
+            }
+            Self::Archive {
+                storage,
+                version,
+                manifest,
+                file_name,
+            } => {
+                let file_name = utf8_percent_encode(file_name, NON_ALPHANUMERIC);
+                format!("/objects/archives/{storage}/{version}/{manifest}/{file_name}")
+            }
+        }
+    }
+}
+
+fn message(method: &str, path: &str, expires: i64) -> String {
+    format!("{method}\n{path}\n{expires}")
+}
+
+impl App {
+    /// The absolute URL that allows what `grant` says for an hour.
+    pub(crate) fn sign_url(&self, grant: &ObjectGrant) -> String {
+        let end = clock::after(clock::now(), limits::UPLOAD_SESSION_TTL);
+        let expires = end.millis() / MILLIS_PER_SECOND;
+        let path = grant.path();
+        let signature = self
+            .keys
+            .sign(PURPOSE, message(grant.method(), &path, expires).as_bytes());
+        let base = &self.settings.public_url;
+        format!("{base}{path}?expires={expires}&signature={signature}")
+    }
+
+    /// Checks that a URL was signed here for this method and has not expired.
+    pub(crate) fn check_signature(&self, url: SignedUrl<'_>) -> Result<(), ApiError> {
+        let refused = |why| ApiError::new(ErrorCode::InvalidSignature, why);
+        let expires = url
+            .expires
+            .and_then(|text| text.parse::<i64>().ok())
+            .unwrap_or(0);
+        let message = message(url.method, url.path, expires);
+        let signature = url.signature.unwrap_or_default();
+        if !self.keys.verify(PURPOSE, message.as_bytes(), signature) {
+            return Err(refused("The URL was altered"));
+        }
+        if expires.saturating_mul(MILLIS_PER_SECOND) <= clock::now().millis() {
+            return Err(refused("The URL has expired"));
+        }
+        Ok(())
+    }
+
+    /// Stores an object of an upload session.
+    pub(crate) async fn object_put<S, E>(
+        &self,
+        session: &str,
+        object: UploadObject,
+        stream: S,
+    ) -> Result<(), AppError>
+    where
+        S: futures::Stream<Item = Result<bytes::Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let limit = match object {
+            UploadObject::Archive => self.settings.version_max_bytes,
+            UploadObject::Manifest | UploadObject::Declaration => limits::MANIFEST_JSON_MAX_BYTES,
+        };
+        match self.blobs.upload_put(session, object, stream, limit).await {
+            Ok(_) => Ok(()),
+            Err(BlobError::TooLarge { limit, .. }) => {
+                let message = format!("The object is larger than {limit} bytes");
+                let error = ApiError::new(ErrorCode::PayloadTooLarge, message);
+                Err(error.with_param("body").into())
+            }
+            Err(BlobError::Receive(_)) => {
+                let message = "The request body did not arrive completely";
+                Err(ApiError::invalid("body", message).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The bytes of the archive of a version.
+    pub(crate) async fn object_archive(
+        &self,
+        manifest: ManifestId,
+    ) -> Result<vm0_blob::ByteStream, AppError> {
+        let manifest = self.blobs.manifest_get(manifest).await?;
+        Ok(self.blobs.archive(manifest))
+    }
+}

@@ -1,0 +1,120 @@
+//! Variables, secrets and the environment of a run (API 4.6).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vm0_model::config::AgentConfig;
+use vm0_model::template::{TemplateSource, expand};
+use vm0_model::{ApiError, RunId, limits};
+
+use crate::app::error::AppError;
+use crate::keys::Keys;
+
+/// The values that wait, sealed, until the run is claimed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::app) struct SealedValues {
+    /// `environment` with its templates expanded.
+    pub(in crate::app) environment: BTreeMap<String, String>,
+    /// Secrets by name.
+    pub(in crate::app) secrets: BTreeMap<String, String>,
+}
+
+/// The values in effect for a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Values<'a> {
+    pub(super) variables: &'a BTreeMap<String, String>,
+    pub(super) secrets: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Values<'a> {
+    /// The value of a name; an empty secret is none.
+    fn get(&self, source: TemplateSource, name: &str) -> Option<&'a str> {
+        match source {
+            TemplateSource::Vars => self.variables.get(name).map(String::as_str),
+            TemplateSource::Secrets => self
+                .secrets
+                .get(name)
+                .map(String::as_str)
+                .filter(|value| !value.is_empty()),
+        }
+    }
+
+    /// `text` with its templates expanded.
+    pub(super) fn expand(&self, text: &str) -> String {
+        expand(text, |source, name| self.get(source, name))
+    }
+
+    /// Check 13 of API 4.4.
+    pub(super) fn check_complete(&self, config: &AgentConfig) -> Result<(), ApiError> {
+        let missing = |names: std::collections::BTreeSet<String>, source| {
+            let absent = |name: &String| self.get(source, name).is_none();
+            names.into_iter().filter(absent).collect::<Vec<_>>()
+        };
+        let variables = missing(config.required_variables(), TemplateSource::Vars);
+        if !variables.is_empty() {
+            return Err(missing_values("variables", "--vars", &variables));
+        }
+        let secrets = missing(config.required_secrets(), TemplateSource::Secrets);
+        if !secrets.is_empty() {
+            return Err(missing_values("secrets", "--secrets", &secrets));
+        }
+        Ok(())
+    }
+
+    /// The agent's environment, expanded.
+    pub(super) fn environment(
+        &self,
+        config: &AgentConfig,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
+        let expanded: BTreeMap<_, _> = config
+            .environment
+            .iter()
+            .map(|(name, text)| (name.clone(), self.expand(text)))
+            .collect();
+        let bytes: usize = expanded
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        let max = limits::ENVIRONMENT_MAX_BYTES;
+        if bytes > max {
+            let message = format!("The expanded environment is larger than {max} bytes");
+            return Err(ApiError::invalid("variables", message));
+        }
+        if let Some((name, _)) = expanded.iter().find(|(_, value)| value.contains('\0')) {
+            let message = format!("The value of the environment variable {name} contains NUL");
+            return Err(ApiError::invalid("variables", message));
+        }
+        Ok(expanded)
+    }
+}
+
+fn missing_values(kind: &str, option: &str, names: &[String]) -> ApiError {
+    let (all, first) = (names.join(", "), names.first().map_or("", String::as_str));
+    let message = format!(
+        "Missing required {kind}: {all}. \
+         Use '{option} {first}=<value>' or '--env-file <path>' to provide them."
+    );
+    ApiError::invalid(kind, message)
+}
+
+impl SealedValues {
+    /// The bytes to keep until the claim.
+    pub(super) fn seal(&self, keys: &Keys, run: RunId) -> Result<Vec<u8>, AppError> {
+        let corrupt = |source| AppError::Corrupt {
+            what: "values of a run",
+            source,
+        };
+        let plain = serde_json::to_vec(self).map_err(corrupt)?;
+        Ok(keys.seal(run, &plain)?)
+    }
+
+    /// The values that were kept.
+    pub(in crate::app) fn open(keys: &Keys, run: RunId, sealed: &[u8]) -> Result<Self, AppError> {
+        let plain = keys.open_sealed(run, sealed)?;
+        let corrupt = |source| AppError::Corrupt {
+            what: "values of a run",
+            source,
+        };
+        serde_json::from_slice(&plain).map_err(corrupt)
+    }
+}

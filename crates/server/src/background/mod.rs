@@ -1,0 +1,9 @@
+//! What time demands: leases and upload sessions expire, uses of tokens are recorded.
+
+mod leases;
+mod tasks;
+mod tokens;
+mod uploads;
+
+pub(crate) use tasks::start;
+pub(crate) use tokens::record as record_token_use;

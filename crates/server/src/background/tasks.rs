@@ -1,0 +1,38 @@
+//! The tasks and their clocks.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{leases, tokens, uploads};
+use crate::app::App;
+
+const LEASES_INTERVAL: Duration = Duration::from_secs(2);
+const TOKENS_INTERVAL: Duration = Duration::from_secs(3);
+const UPLOADS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Starts all tasks; they end when the set is dropped.
+pub(crate) fn start(app: &App) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(every(LEASES_INTERVAL, app.clone(), |app| async move {
+        leases::expire(&app).await
+    }));
+    tasks.spawn(every(TOKENS_INTERVAL, app.clone(), |app| async move {
+        tokens::record(&app).await
+    }));
+    tasks.spawn(every(UPLOADS_INTERVAL, app.clone(), |app| async move {
+        uploads::expire(&app).await
+    }));
+    tasks
+}
+
+async fn every<F: Future<Output = ()>>(period: Duration, app: App, work: impl Fn(App) -> F) {
+    let mut clock = interval(period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        work(app.clone()).await;
+    }
+}

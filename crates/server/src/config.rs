@@ -1,0 +1,71 @@
+//! What a server is started with, and why it may not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use vm0_blob::BlobError;
+use vm0_model::limits;
+use vm0_model::token::TokenSecret;
+use vm0_store::StoreError;
+
+use crate::data_dir::DataDirError;
+use crate::keys::KeyError;
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where everything is kept; made if it is missing.
+    pub data_dir: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Base of signed URLs; `http://` and the address if not given.
+    pub public_url: Option<String>,
+    /// Pending and running runs per user; 0 means any number.
+    pub concurrent_run_limit: u32,
+    /// A runner token that is accepted without being stored: that of the runner in this process.
+    pub builtin_runner_token: Option<TokenSecret>,
+    /// Bytes of one version.
+    pub version_max_bytes: u64,
+    /// Entries of one version.
+    pub version_max_entries: usize,
+}
+
+impl ServerConfig {
+    /// The defaults for these two.
+    pub fn new(data_dir: PathBuf, listen: SocketAddr) -> Self {
+        Self {
+            data_dir,
+            listen,
+            public_url: None,
+            concurrent_run_limit: 0,
+            builtin_runner_token: None,
+            version_max_bytes: limits::VERSION_MAX_BYTES,
+            version_max_entries: limits::VERSION_MAX_ENTRIES,
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The database cannot be opened.
+    #[error("open the database")]
+    Store(#[from] StoreError),
+    /// The object store cannot be opened.
+    #[error("open the object store")]
+    Blobs(#[from] BlobError),
+    /// The address cannot be listened on.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,62 @@
+//! What surrounds every request: its id, its log span, the headers of every answer, the last
+//! resort when a handler panics, and the check whether requests are served at all.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use tracing::Instrument;
+use vm0_model::{ApiError, ErrorCode};
+
+use crate::app::{App, AppError, Phase};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
+const VERSION: HeaderValue = HeaderValue::from_static("v1");
+
+/// The outermost layer.
+pub(super) async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = format!("req_{}", hex::encode(rand::random::<[u8; 16]>()));
+    let span = tracing::info_span!(
+        "request", id, method = %request.method(), path = request.uri().path()
+    );
+    let method = request.method().clone();
+    let mut response = answer(&app, request, next).instrument(span.clone()).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        response = method_not_allowed(&method, response.headers());
+    }
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(API_VERSION, VERSION);
+    response
+}
+
+async fn answer(app: &App, request: Request, next: Next) -> Response {
+    let for_runner = request.uri().path().starts_with(super::runner::PREFIX);
+    let served = match app.phase() {
+        Phase::Serving => true,
+        Phase::Draining => for_runner,
+        Phase::Stopped => false,
+    };
+    if !served {
+        return AppError::Stopping.into_response();
+    }
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    answer.unwrap_or_else(|_| AppError::Panicked.into_response())
+}
+
+fn method_not_allowed(method: &axum::http::Method, headers: &HeaderMap) -> Response {
+    let message = format!("Method {method} is not allowed here");
+    let error = ApiError::new(ErrorCode::MethodNotAllowed, message);
+    let mut response = AppError::from(error).into_response();
+    if let Some(allow) = headers.get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
+}

@@ -1,0 +1,20 @@
+//! HTTP: extract, call the app, convert. Nothing is decided here.
+
+mod agents;
+mod auth;
+mod events;
+mod extract;
+mod fields;
+mod frame;
+mod health;
+mod logs;
+mod metrics;
+mod objects;
+mod respond;
+mod router;
+mod runner;
+mod runs;
+mod storages;
+
+pub(crate) use router::router;
+pub use router::{Endpoint, endpoints};

@@ -1,0 +1,79 @@
+//! All endpoints in one table, and the router made of it.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::MethodRouter;
+use vm0_model::{ApiError, ErrorCode};
+
+use super::{agents, auth, events, frame, health, logs, metrics, objects, runner, runs, storages};
+use crate::app::{App, AppError};
+
+/// A method and path that the server answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path, ids as `{id}`.
+    pub path: &'static str,
+}
+
+/// An endpoint and what answers it.
+pub(super) struct Route {
+    pub(super) endpoint: Endpoint,
+    pub(super) handler: MethodRouter<App>,
+}
+
+/// A route; `handler` is that of `axum::routing` for the same method.
+pub(super) fn route(method: Method, path: &'static str, handler: MethodRouter<App>) -> Route {
+    Route {
+        endpoint: Endpoint { method, path },
+        handler,
+    }
+}
+
+fn routes() -> Vec<Route> {
+    [
+        health::routes(),
+        agents::routes(),
+        runs::routes(),
+        events::routes(),
+        logs::routes(),
+        metrics::routes(),
+        storages::routes(),
+        objects::routes(),
+        runner::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Every endpoint.
+pub fn endpoints() -> Vec<Endpoint> {
+    routes().into_iter().map(|route| route.endpoint).collect()
+}
+
+/// The router of the whole server.
+pub(crate) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for Route { endpoint, handler } in routes() {
+        // An empty segment is an unknown id, not an unknown route.
+        if endpoint.path.contains("{id}") {
+            router = router.route(&endpoint.path.replace("{id}", ""), handler.clone());
+        }
+        router = router.route(endpoint.path, handler);
+    }
+    router
+        .fallback(unknown_route)
+        .layer(from_fn_with_state(app.clone(), auth::authenticate))
+        .layer(from_fn_with_state(app.clone(), frame::frame))
+        .with_state(app)
+}
+
+async fn unknown_route(request: Request) -> AppError {
+    let (method, path) = (request.method(), request.uri().path());
+    let message = format!("No such route: '{method} {path}'");
+    ApiError::new(ErrorCode::ResourceNotFound, message).into()
+}

@@ -1,0 +1,24 @@
+//! The server: the public API and the runner API over HTTP, on a store and an object store.
+//!
+//! `http` turns requests into calls of `app` and answers into responses, and decides nothing;
+//! `app` has the operations and knows no HTTP; `background` does what time demands.
+//!
+//! *Invariant:* nothing here knows sandboxes. A run is executed by whoever claims it over HTTP.
+
+mod app;
+mod background;
+mod clock;
+mod config;
+mod connections;
+mod data_dir;
+mod http;
+mod keys;
+mod serve;
+mod token_create;
+
+pub use config::{ServerConfig, StartError};
+pub use data_dir::DataDirError;
+pub use http::{Endpoint, endpoints};
+pub use keys::KeyError;
+pub use serve::{RunningServer, Server};
+pub use token_create::{TokenCreateError, TokenFor, TokenRequest, token_create};
