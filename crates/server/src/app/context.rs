@@ -13,7 +13,7 @@ use super::wakeups::Wakeups;
 use crate::keys::Keys;
 
 /// How far the server is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// Everything is served.
     Serving,
@@ -64,15 +64,11 @@ impl App {
         *self.phase.borrow()
     }
 
-    /// Returns once the server has left the phase `Serving`, or gone on to `Stopped`.
-    pub(crate) async fn left(&self, phase: Phase) {
+    /// Returns once the server is in this phase or a later one.
+    pub(crate) async fn reached(&self, phase: Phase) {
         let mut phases = self.phase.subscribe();
         // An error means that the server is gone altogether.
-        let _ = phases
-            .wait_for(|now| {
-                *now != Phase::Serving && (phase == Phase::Serving || *now == Phase::Stopped)
-            })
-            .await;
+        let _ = phases.wait_for(|now| *now >= phase).await;
     }
 }
 

@@ -236,7 +236,7 @@ impl RunEventStream {
             _ = self.heartbeat.tick() => {
                 (true, Some(StreamItem::Heartbeat(HeartbeatEvent { timestamp: clock::now() })))
             }
-            () = self.app.left(Phase::Stopped) => {
+            () = self.app.reached(Phase::Stopped) => {
                 self.next = Next::Ended;
                 return Ok(None);
             }

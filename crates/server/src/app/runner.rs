@@ -58,7 +58,7 @@ impl App {
             let waited = async {
                 tokio::select! {
                     () = self.wakeups.queued() => {}
-                    () = self.left(Phase::Serving) => {}
+                    () = self.reached(Phase::Draining) => {}
                 }
             };
             if timeout_at(deadline, waited).await.is_err() {
@@ -180,7 +180,7 @@ impl App {
             let changed = async {
                 tokio::select! {
                     changes = watch.changed() => Some(changes),
-                    () = self.left(Phase::Stopped) => None,
+                    () = self.reached(Phase::Stopped) => None,
                 }
             };
             let Ok(Some(changes)) = timeout_at(deadline, changed).await else {

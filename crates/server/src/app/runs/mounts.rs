@@ -77,11 +77,10 @@ impl App {
             Some(value) => match VersionRef::parse(value).map_err(|e| fault(e.to_string()))? {
                 VersionRef::Latest => VersionWanted::Latest,
                 reference => {
-                    let key = Key::Name(name.to_owned());
                     let found = self.version_by_name(
                         caller,
                         StorageKind::Artifact,
-                        &key,
+                        name,
                         value,
                         &reference,
                     );
@@ -150,9 +149,8 @@ impl App {
             return Err(fault(format!("'{name}' is not the name of a volume")).into());
         }
         let wanted = VersionRef::parse(&value).map_err(|error| fault(error.to_string()))?;
-        let named = Key::Name(name.clone());
         let found = self
-            .version_by_name(caller, StorageKind::Volume, &named, &value, &wanted)
+            .version_by_name(caller, StorageKind::Volume, &name, &value, &wanted)
             .await?;
         let (storage_id, version) = match found {
             Ok(found) => found,
@@ -190,16 +188,13 @@ impl App {
         &self,
         caller: &Caller,
         kind: StorageKind,
-        key: &Key<StorageId>,
+        name: &str,
         value: &str,
         wanted: &VersionRef<VersionId>,
     ) -> Result<Result<(StorageId, VersionId), String>, AppError> {
-        let name = match key {
-            Key::Name(name) => name.clone(),
-            Key::Id(id) => id.to_string(),
-        };
         let title = kind.title();
-        let Some(storage) = self.store.storage_view(caller.user.id, kind, key).await? else {
+        let key = Key::Name(name.to_owned());
+        let Some(storage) = self.store.storage_view(caller.user.id, kind, &key).await? else {
             return Ok(Err(format!("{title} '{name}' not found")));
         };
         if let VersionRef::Latest = wanted {
