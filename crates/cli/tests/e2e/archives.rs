@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tar::EntryType;
 use vm0_testkit::{Server, archive};
 
-use crate::sandboxes::server;
+use crate::sandboxes::options;
 
 /// Files below the data directory's objects, without those of upload sessions.
 fn objects(server: &Server) -> Vec<String> {
@@ -21,7 +21,7 @@ fn objects(server: &Server) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_archive_is_refused_and_leaves_nothing() {
-    let server = server("fake");
+    let server = options("runc").arg("--no-runner").start();
     let api = server.api();
     let id = api.storage("volumes", "hostile").await;
     let hash = archive::sha256_hex(b"hello\n");
@@ -93,7 +93,7 @@ async fn a_hostile_archive_is_refused_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_over_the_limit_is_refused_when_it_is_declared() {
-    let server = server("fake");
+    let server = options("runc").arg("--no-runner").start();
     let api = server.api();
     let id = api.storage("volumes", "big").await;
     let files = json!([{ "path": "a", "size": 4_u64 << 30 }, { "path": "b", "size": 1 }]);
@@ -129,7 +129,7 @@ async fn a_version_over_the_limit_is_refused_when_it_is_declared() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_of_an_unknown_agent_is_the_documented_error() {
-    let server = server("fake");
+    let server = options("runc").arg("--no-runner").start();
     let answer = server
         .api()
         .post("/v1/runs", &json!({ "agent": "my-agent", "prompt": "x" }))
@@ -151,7 +151,7 @@ async fn a_run_of_an_unknown_agent_is_the_documented_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_configuration_names_the_fault_and_stores_nothing() {
-    let server = server("fake");
+    let server = options("runc").arg("--no-runner").start();
     let api = server.api();
     let bad = [
         (
