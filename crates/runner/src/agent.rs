@@ -6,6 +6,7 @@ use uuid::Uuid;
 use vm0_model::config::AgentConfig;
 use vm0_model::framework::{AgentResult, ResultReader, history_patterns, relocate_history};
 use vm0_model::wire::runner::Conversation;
+use vm0_sandbox::image::ImageLease;
 use vm0_sandbox::{GuestFile, Resources};
 
 /// The agent of one run.
@@ -19,6 +20,8 @@ pub(crate) struct Agent {
     pub(crate) program: String,
     /// The conversation that is resumed, if its history is there.
     pub(crate) resumed: Option<Conversation>,
+    /// Keeps its image from being removed.
+    pub(crate) _image_lease: Option<ImageLease>,
 }
 
 impl Agent {
@@ -56,7 +59,7 @@ impl Agent {
     pub(crate) fn missing_program(&self) -> String {
         let Self { program, image, .. } = self;
         let fix = match self.config.framework.is_custom() {
-            true => "put it into an image and name that in A.image".replace("A.", ""),
+            true => "put it into an image and name that in `image`".to_owned(),
             false => format!("run: vm0 image build {}", self.config.framework.name),
         };
         format!("[prepare] program '{program}' is not in image '{image}'; {fix}")

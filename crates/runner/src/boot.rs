@@ -9,7 +9,7 @@ use vm0_sandbox::{Process, Sandbox, SandboxError};
 use crate::agent::Agent;
 use crate::clock;
 use crate::output::Recorder;
-use crate::prepare::{PROMPT_FILE_NAME, Prepared};
+use crate::prepare::{Held, PROMPT_FILE_NAME, Prepared};
 use crate::run::{Outlets, Run};
 use crate::supervise::{AgentEnd, supervise};
 use crate::telemetry::{Phase, Sampler};
@@ -22,7 +22,7 @@ pub(crate) struct Booted {
     gateway: Option<Gateway>,
     agent: Agent,
     base: Option<Base>,
-    trees: Vec<vm0_blob::TreeGuard>,
+    held: Held,
 }
 
 /// A run whose agent has ended, in whatever way.
@@ -32,8 +32,7 @@ pub(crate) struct Ended {
     pub(crate) base: Option<Base>,
     pub(crate) end: AgentEnd,
     pub(crate) recorder: Recorder,
-    /// The lower layers of what still is mounted.
-    pub(crate) trees: Vec<vm0_blob::TreeGuard>,
+    pub(crate) held: Held,
 }
 
 impl Prepared {
@@ -46,7 +45,7 @@ impl Prepared {
             gateway,
             agent,
             base,
-            trees,
+            held,
         } = self;
         let sandbox = run.host.backend.create(sandbox).await?;
         let put_prompt = sandbox.put_platform_file(PROMPT_FILE_NAME, run.spec.prompt.as_bytes());
@@ -65,7 +64,7 @@ impl Prepared {
             gateway,
             agent,
             base,
-            trees,
+            held,
         })
     }
 }
@@ -89,7 +88,7 @@ impl Booted {
             gateway,
             agent,
             base,
-            trees,
+            held,
         } = self;
         let Process {
             stdin: _closed,
@@ -135,7 +134,7 @@ impl Booted {
             base,
             end,
             recorder,
-            trees,
+            held,
         }
     }
 }

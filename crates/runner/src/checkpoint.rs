@@ -13,6 +13,7 @@ use crate::history::{self, HistoryError};
 use crate::link::LinkError;
 use crate::outcome::{Interruption, Observed, Verdict};
 use crate::output::Recorded;
+use crate::prepare::Held;
 use crate::run::{PhaseEnd, Run};
 use crate::supervise::AgentEnd;
 use crate::telemetry::Phase;
@@ -28,8 +29,7 @@ pub(crate) struct Concluded {
     pub(crate) artifact: Option<SavedArtifact>,
     pub(crate) conversation: Option<Conversation>,
     pub(crate) remains: Remains,
-    /// The lower layers of what still is mounted.
-    pub(crate) trees: Vec<vm0_blob::TreeGuard>,
+    pub(crate) held: Held,
 }
 
 /// What is left of the sandbox.
@@ -86,7 +86,7 @@ impl Concluded {
             artifact: None,
             conversation: None,
             remains: Remains::Unknown,
-            trees: Vec::new(),
+            held: Held::default(),
         }
     }
 }
@@ -100,7 +100,7 @@ impl Ended {
             base,
             end,
             recorder,
-            trees,
+            held,
         } = self;
         let recorded = recorder.finish();
         let mut observed = observe(run, &agent, &end, &recorded);
@@ -140,7 +140,7 @@ impl Ended {
             usage: result.usage,
             artifact,
             remains,
-            trees,
+            held,
         }
     }
 }
@@ -158,7 +158,7 @@ fn observe(run: &Run, agent: &Agent, end: &AgentEnd, recorded: &Recorded) -> Obs
             if exit.out_of_memory {
                 observed.out_of_memory_mb = Some(agent.resources.memory_bytes >> 20);
             }
-            if exit.code == NOT_FOUND && !recorded.spoke {
+            if exit.code == NOT_FOUND && recorded.never_started() {
                 observed.platform_failure = Some(agent.missing_program());
                 observed.exit_code = None;
             }

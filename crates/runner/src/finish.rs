@@ -33,7 +33,7 @@ pub(crate) async fn finish(run: Run, mut feeds: Feeds, mut concluded: Concluded)
     }
     let remains = stop(concluded.remains).await;
     remove(&run.host, &run.dir, remains).await;
-    drop(concluded.trees);
+    drop(concluded.held);
 }
 
 async fn report(run: &Run, feeds: &mut Feeds, concluded: &Concluded) -> Result<(), LinkError> {

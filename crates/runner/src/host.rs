@@ -8,7 +8,7 @@ use vm0_client::RunnerClient;
 use vm0_model::network::PrivateAllowance;
 use vm0_sandbox::Backend;
 
-use crate::images::Images;
+use crate::image::Images;
 use crate::versions::Versions;
 
 /// What the runs of one runner share.

@@ -1,10 +1,13 @@
 //! Executes runs: claims them from a server, prepares and runs them in sandboxes, streams what they
 //! emit, saves what they leave, and cleans up.
 //!
-//! Read [`execution`](mod@execution) first.
+//! Read `execution.rs` first.
 //!
 //! *Invariant:* knows no SQL, no bucket keys and no HTTP server; everything it learns and tells goes
 //! through the runner API, under the lease of one run.
+
+pub mod doctor;
+pub mod images;
 
 mod agent;
 mod boot;
@@ -19,7 +22,7 @@ mod execution;
 mod finish;
 mod history;
 mod host;
-mod images;
+mod image;
 mod implied;
 mod lease;
 mod line;

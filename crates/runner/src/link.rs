@@ -28,7 +28,7 @@ pub(crate) enum LinkError {
     Lost,
     /// The server refuses it, and would again.
     #[error(transparent)]
-    Refused(ClientError),
+    Refused(Box<ClientError>),
 }
 
 impl Link {
@@ -53,7 +53,7 @@ impl Link {
                     self.lease.lose();
                     return Err(LinkError::Lost);
                 }
-                Err(error) => return Err(LinkError::Refused(error)),
+                Err(error) => return Err(LinkError::Refused(Box::new(error))),
             }
         }
     }

@@ -16,6 +16,9 @@ use crate::outcome::{StderrTail, without_escapes};
 use crate::spool::SpoolWriter;
 use crate::telemetry::{Journal, Phase, cut};
 
+/// How the guest begins when it cannot start a program.
+const CANNOT_START: &str = "vm0: cannot start ";
+
 /// A stream of the agent's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -38,8 +41,15 @@ pub(crate) struct Recorded {
     pub(crate) result: AgentResult,
     /// The end of its stderr.
     pub(crate) stderr: String,
-    /// Whether it wrote anything at all.
-    pub(crate) spoke: bool,
+    /// Number of its events.
+    pub(crate) events: u64,
+}
+
+impl Recorded {
+    /// Whether all that was heard is the guest's word that it could not start the program.
+    pub(crate) fn never_started(&self) -> bool {
+        self.events == 0 && self.stderr.starts_with(CANNOT_START)
+    }
 }
 
 /// Turns the agent's output into events and log lines.
@@ -52,7 +62,6 @@ pub(crate) struct Recorder {
     count: u64,
     results: ResultReader<'static>,
     stderr: StderrTail,
-    spoke: bool,
 }
 
 impl Recorder {
@@ -73,7 +82,6 @@ impl Recorder {
             count: 0,
             results,
             stderr,
-            spoke: false,
         }
     }
 
@@ -82,7 +90,7 @@ impl Recorder {
         Recorded {
             result: self.results.finish(),
             stderr: self.stderr.text(),
-            spoke: self.spoke,
+            events: self.count,
         }
     }
 
@@ -110,7 +118,6 @@ impl Recorder {
     }
 
     async fn line(&mut self, source: Source, line: Line) {
-        self.spoke = true;
         let bytes = match line {
             Line::Whole(bytes) => bytes,
             Line::Cut { head, len } => {

@@ -11,13 +11,14 @@ use vm0_model::framework::{
 };
 use vm0_model::path::SandboxPath;
 use vm0_model::wire::runner::{Conversation, MountedVersion};
+use vm0_sandbox::image::ImageLease;
 use vm0_sandbox::{ExecSpec, GuestFile, MountSpec, PLATFORM_DIR, SandboxSpec, Stdin};
 
 use crate::agent::{Agent, relocated, resources, settings};
 use crate::chain::chain;
 use crate::environment::environment;
 use crate::history::{self, HistoryError};
-use crate::images::ImageMissing;
+use crate::image::ImageMissing;
 use crate::link::LinkError;
 use crate::network;
 use crate::run::Run;
@@ -39,8 +40,16 @@ pub(crate) struct Prepared {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) agent: Agent,
     pub(crate) base: Option<Base>,
-    /// The lower layers, for as long as the sandbox is there.
+    pub(crate) held: Held,
+}
+
+/// What a sandbox is mounted from, kept for as long as it is there.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Lower layers of its mounts.
     pub(crate) trees: Vec<TreeGuard>,
+    /// Its root.
+    pub(crate) image: Option<ImageLease>,
 }
 
 /// A run cannot be prepared.
@@ -90,6 +99,7 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
         image: image.name.clone(),
         program: String::new(),
         resumed,
+        _image_lease: image.lease,
         config,
     };
     log_inputs(run, &agent).await;
@@ -110,6 +120,10 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
         network: gateway.is_some(),
     };
     let trees = trees.into_iter().flatten().collect();
+    let held = Held {
+        trees,
+        image: image.lease,
+    };
     Ok(Prepared {
         sandbox,
         exec,
@@ -117,7 +131,7 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
         gateway,
         agent,
         base,
-        trees,
+        held,
     })
 }
 
@@ -168,10 +182,6 @@ async fn fetch(
         .iter()
         .map(|volume| tree(run, format!("volume '{}'", volume.name), volume.version));
     let ((first, base), volumes) = tokio::try_join!(workspace, try_join_all(volumes))?;
-    debug_assert!(
-        config.working_dir.as_str().starts_with('/'),
-        "paths are absolute"
-    );
     let trees = std::iter::once(first).chain(volumes.into_iter().map(Some));
     Ok((trees.collect(), base))
 }

@@ -14,7 +14,8 @@ use vm0_sandbox::{Backend, SandboxError, ids};
 use crate::claim::claim_runs;
 use crate::config::{RunnerConfig, SandboxChoice};
 use crate::host::{Host, StopSignals, runs_dir};
-use crate::images::Images;
+use crate::image::Images;
+use crate::images::{self, ImageError};
 use crate::recover::{leftovers, recover};
 use crate::versions::Versions;
 
@@ -40,6 +41,9 @@ pub enum RunnerError {
     /// Its version trees cannot be used.
     #[error(transparent)]
     Trees(#[from] TreeError),
+    /// Its images cannot be used.
+    #[error(transparent)]
+    Images(#[from] ImageError),
     /// The client cannot be made.
     #[error(transparent)]
     Client(ClientError),
@@ -169,7 +173,7 @@ async fn open(config: RunnerConfig) -> Result<(Host, Vec<PathBuf>), RunnerError>
         name: config.name,
         client,
         backend,
-        images: Images::new(config.host_image),
+        images: Images::new(images::open(&config.state_dir)?, config.host_image),
         versions: Versions::new(trees),
         allow_private: config.allow_private,
         missing,

@@ -80,11 +80,14 @@ pub(crate) async fn exec(
     let started = match process::start(&header) {
         Ok(started) => started,
         Err(error) => {
-            let program = header.argv.first().map_or("", String::as_str);
-            let text = format!("vm0: cannot start {program}: {error}\n");
-            let _ = errors.write_all(text.as_bytes()).await;
-            let _ = errors.shutdown().await;
             let code = process::exit_code_of(&error);
+            // A program that is not there is for the host to explain, which knows the image.
+            if code != process::NOT_FOUND {
+                let program = header.argv.first().map_or("", String::as_str);
+                let text = format!("vm0: cannot start {program}: {error}\n");
+                let _ = errors.write_all(text.as_bytes()).await;
+            }
+            let _ = errors.shutdown().await;
             let _ = frame::write(&mut control, &Notice::Exited(code), MAX_GUEST_FRAME).await;
             return;
         }

@@ -74,10 +74,13 @@ fn open_input(path: &str) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
+/// The exit code of a program that is not there.
+pub(crate) const NOT_FOUND: i32 = 127;
+
 /// The exit code that stands for a program that could not be started.
 pub(crate) fn exit_code_of(error: &io::Error) -> i32 {
     if error.kind() == io::ErrorKind::NotFound {
-        127
+        NOT_FOUND
     } else {
         126
     }
