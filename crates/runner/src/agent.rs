@@ -6,7 +6,6 @@ use uuid::Uuid;
 use vm0_model::config::AgentConfig;
 use vm0_model::framework::{AgentResult, ResultReader, history_patterns, relocate_history};
 use vm0_model::wire::runner::Conversation;
-use vm0_sandbox::image::ImageLease;
 use vm0_sandbox::{GuestFile, Resources};
 
 /// The agent of one run.
@@ -20,8 +19,6 @@ pub(crate) struct Agent {
     pub(crate) program: String,
     /// The conversation that is resumed, if its history is there.
     pub(crate) resumed: Option<Conversation>,
-    /// Keeps its image from being removed.
-    pub(crate) _image_lease: Option<ImageLease>,
 }
 
 impl Agent {

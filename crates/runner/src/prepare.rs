@@ -91,15 +91,13 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
         .host
         .images
         .resolve(config.image.as_deref(), &config.framework.name)?;
-    let (history, (trees, base)) =
-        tokio::try_join!(history_files(run, &config), fetch(run, &config))?;
+    let (history, (trees, base)) = tokio::try_join!(history_files(run, &config), fetch(run))?;
     let resumed = spec.conversation.clone().filter(|_| !history.is_empty());
     let mut agent = Agent {
         resources: resources(&config),
         image: image.name.clone(),
         program: String::new(),
         resumed,
-        _image_lease: image.lease,
         config,
     };
     log_inputs(run, &agent).await;
@@ -159,10 +157,7 @@ pub(crate) fn working_dir(stored: &serde_json::Value) -> String {
 }
 
 /// The trees of artifact and volumes, in this order, and what the workspace starts from.
-async fn fetch(
-    run: &Run,
-    config: &AgentConfig,
-) -> Result<(Vec<Option<TreeGuard>>, Option<Base>), PrepareError> {
+async fn fetch(run: &Run) -> Result<(Vec<Option<TreeGuard>>, Option<Base>), PrepareError> {
     let artifact = run
         .spec
         .artifact
