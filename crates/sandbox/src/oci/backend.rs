@@ -26,16 +26,19 @@ use crate::error::SandboxError;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
 const OPEN_FILES: u64 = 65_536;
+const MIN_OPEN_FILES: u64 = 1024;
 const MAX_ID: usize = 64;
 const RUN_DIR: &str = "/run/vm0";
 
 /// Sandboxes by one OCI runtime.
+#[derive(Debug)]
 pub struct OciBackend {
     prepared: Arc<Prepared>,
     program: PathBuf,
 }
 
 /// What is made once and used by every sandbox.
+#[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) runtime: Runtime,
     pub(crate) skeleton: Skeleton,
@@ -65,7 +68,6 @@ impl OciBackend {
                 fix: "start it as root",
             });
         }
-        allow_open_files();
         let shared = state_dir.join(format!("{}-{}", runtime.kind(), std::process::id()));
         super::mount::remove_tree(&shared)?;
         let templates = state_dir.join("templates");
@@ -261,14 +263,16 @@ fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// A runtime cannot give a sandbox more open files than we may have ourselves.
-fn allow_open_files() {
+/// How many files a program inside may have open: a runtime cannot give more than we may have.
+pub(crate) fn open_files() -> u64 {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && hard < OPEN_FILES
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, OPEN_FILES);
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return MIN_OPEN_FILES;
+    };
+    if hard >= OPEN_FILES || setrlimit(Resource::RLIMIT_NOFILE, soft, OPEN_FILES).is_ok() {
+        return OPEN_FILES;
     }
+    hard
 }
 
 async fn version(program: &Path) -> std::io::Result<String> {

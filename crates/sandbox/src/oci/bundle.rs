@@ -11,7 +11,6 @@ use super::seccomp;
 use crate::contract::{Resources, RootImage, SandboxSpec};
 use crate::ids;
 
-const OPEN_FILES: u64 = 65_536;
 const PERIOD_MICROS: u64 = 100_000;
 /// What PID 1 needs to start programs as the user and to kill them.
 const CAPABILITIES: [&str; 4] = ["CAP_KILL", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
@@ -67,7 +66,8 @@ fn process(runtime: Runtime, spec: &SandboxSpec) -> Value {
         deny_xattr: runtime == Runtime::Runsc,
     };
     let guest = serde_json::to_string(&guest).expect("a struct of plain values");
-    let mut process = json!({
+    let open_files = super::backend::open_files();
+    json!({
         "terminal": false,
         "user": {"uid": 0, "gid": 0},
         "args": [AGENT_PATH, "init", guest],
@@ -78,14 +78,10 @@ fn process(runtime: Runtime, spec: &SandboxSpec) -> Value {
             "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES,
         },
         "rlimits": [
-            {"type": "RLIMIT_NOFILE", "hard": OPEN_FILES, "soft": OPEN_FILES},
+            {"type": "RLIMIT_NOFILE", "hard": open_files, "soft": open_files},
             {"type": "RLIMIT_CORE", "hard": 0, "soft": 0},
         ],
-    });
-    if runtime == Runtime::Runc {
-        process["oomScoreAdj"] = json!(-500);
-    }
-    process
+    })
 }
 
 fn linux(runtime: Runtime, spec: &SandboxSpec, cgroup: &str) -> Value {
@@ -165,19 +161,23 @@ fn all_mounts(
     let (tmp, var_tmp) = (layout.on_scratch("tmp"), layout.on_scratch("var-tmp"));
     all.push(writable(&tmp, "/tmp"));
     all.push(writable(&var_tmp, "/var/tmp"));
+    let home_is_hidden = mounts.iter().any(|mount| contains_home(mount.target));
+    let (below, above): (Vec<_>, Vec<_>) = mounts
+        .iter()
+        .partition(|mount| mount.target.starts_with("/home/user/"));
     all.extend(
-        mounts
+        above
             .iter()
             .map(|mount| writable(mount.source, mount.target)),
     );
-    if mounts.iter().any(|mount| contains_home(mount.target)) {
-        let home = layout.on_scratch("home");
-        all.push(writable(&home, HOME));
-        let below = mounts
-            .iter()
-            .filter(|mount| mount.target.starts_with("/home/user/"));
-        all.extend(below.map(|mount| writable(mount.source, mount.target)));
+    if home_is_hidden {
+        all.push(writable(&layout.on_scratch("home"), HOME));
     }
+    all.extend(
+        below
+            .iter()
+            .map(|mount| writable(mount.source, mount.target)),
+    );
     all
 }
 

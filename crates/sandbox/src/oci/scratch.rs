@@ -26,6 +26,7 @@ const MAX_INODES: u64 = 4_000_000;
 const ROUNDING: u64 = 1 << 20;
 
 /// Makes scratch disks from templates kept in a directory.
+#[derive(Debug)]
 pub(crate) struct ScratchDisks {
     templates: PathBuf,
     formatting: Mutex<()>,
