@@ -67,6 +67,11 @@ pub(crate) enum Command {
     /// Make tokens
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
+    /// Check what this machine can do and how to get the rest
+    Doctor(commands::doctor::DoctorArgs),
+    /// Images that sandboxes start from
+    #[command(subcommand)]
+    Image(commands::image::ImageCommand),
     /// Create or update an agent from vm0.yaml
     Compose(commands::compose::ComposeArgs),
     /// See agents
@@ -91,6 +96,8 @@ impl Command {
             Self::Serve(args) => commands::serve::execute(context, args).await,
             Self::Runner(args) => commands::runner::execute(context, args).await,
             Self::Token(command) => commands::token::execute(context, command).await,
+            Self::Doctor(args) => commands::doctor::execute(context, args).await,
+            Self::Image(command) => commands::image::execute(context, command).await,
             Self::Compose(args) => commands::compose::execute(context, args).await,
             Self::Agent(command) => commands::agent::execute(context, command).await,
             Self::Run(args) => commands::run::execute(context, args).await,

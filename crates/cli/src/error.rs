@@ -75,6 +75,11 @@ impl Failure {
         self
     }
 
+    /// What went wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The stable code.
     pub(crate) fn code(&self) -> &str {
         &self.code

@@ -2,6 +2,8 @@
 
 pub(crate) mod agent;
 pub(crate) mod compose;
+pub(crate) mod doctor;
+pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod run;
 pub(crate) mod runner;

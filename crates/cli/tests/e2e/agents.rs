@@ -54,7 +54,7 @@ fn vm0(data_dir: &std::path::Path, args: &[&str]) -> String {
 fn server(kind: &str, framework: &str, model: &ModelServer) -> Server {
     let images = images(framework);
     options(kind)
-        .link("images", images.join("images"))
+        .link("runner/images", images.join("runner/images"))
         .arg("--allow-private")
         .arg(format!("127.0.0.1/32:{}", model.port()))
         .start()

@@ -81,7 +81,7 @@ async fn a_full_disk_is_enospc_inside(kind: &str) {
         .filter_map(|line| line.parse::<u64>().ok())
         .next()
         .expect("a size");
-    assert!(used <= 64, "{output}");
+    assert!(used <= 70, "what is granted and little more: {output}");
     assert!(output.ends_with("room"), "{output}");
 }
 
@@ -105,7 +105,8 @@ async fn a_gigabyte_of_output_is_bounded(kind: &str) {
     let server = server(kind);
     let api = server.api();
     let config = json!({ "version": "1.0", "agents": { "flood": { "framework": "custom",
-        "command": ["sh", "-c", "head -c 1G /dev/zero | tr '\\0' x | fold -w 100000; echo; echo {prompt}"] } } });
+        "command": ["sh", "-c", "head -c 50M /dev/zero | tr '\\0' x | fold -w 100000; echo; \
+                     head -c 1G /dev/zero | tr '\\0' y; echo; echo {prompt}"] } } });
     api.agent(&config).await;
     let before = server_memory(&server);
     let id = api.run(&json!({ "agent": "flood", "prompt": "end" })).await;
