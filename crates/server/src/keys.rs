@@ -53,7 +53,7 @@ pub enum KeyError {
 
 /// Sealed values cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
-pub enum SealError {
+pub(crate) enum SealError {
     /// The cipher refused: other key, other run, or altered bytes.
     #[error("authenticate sealed bytes")]
     Cipher,

@@ -1,0 +1,10 @@
+//! The server over HTTP, on SQLite and a local directory: a real listener on a free port, and
+//! callers that are what clients and runners are.
+
+mod agents;
+mod events;
+mod harness;
+mod rim;
+mod runner;
+mod runs;
+mod storages;
