@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `POST /claim` | [`ClaimRequest`] → [`Claim`], or 204 after [`CLAIM_WAIT`](crate::limits::CLAIM_WAIT) without a run |
 //! | `POST /runs/:id/renew` | [`RenewRequest`] → [`RenewAnswer`] |
+//! | `POST /runs/:id/watch` | [`RenewRequest`] → [`RenewAnswer`] as soon as the run is terminal, or after `CLAIM_WAIT` |
 //! | `POST /runs/:id/started` | [`StartedReport`] → 204 |
 //! | `POST /runs/:id/events` | [`EventBatch`] → [`BatchAnswer`] |
 //! | `POST /runs/:id/logs` | [`LogBatch`] → [`BatchAnswer`] |
