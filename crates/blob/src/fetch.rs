@@ -117,3 +117,55 @@ pub(crate) fn fetch(
     });
     answers.buffered(REQUESTS_AHEAD)
 }
+
+#[cfg(test)]
+mod tests {
+    use vm0_model::ContentHash;
+
+    use super::*;
+
+    fn chunk(pack: u8, offset: u64, stored_len: u32) -> Chunk {
+        let hash = ContentHash::from_digest([0; 32]);
+        Chunk {
+            pack: PackId::from_digest([pack; 32]),
+            offset,
+            stored_len,
+            len: 1,
+            hash,
+        }
+    }
+
+    #[test]
+    fn near_chunks_of_one_pack_share_a_request_of_bounded_size() {
+        let far = 100 + GAP_MAX_BYTES + 1;
+        let big = u32::try_from(REQUEST_MAX_BYTES).unwrap();
+        let chunks = [
+            chunk(1, 16, 10),
+            chunk(1, 90, 10),
+            chunk(1, 16, 10),
+            chunk(1, far, 10),
+            chunk(1, far + 10, big),
+            chunk(2, far + 10, 10),
+            chunk(2, 16, 10),
+        ];
+        let requests = plan(chunks);
+        let ranges: Vec<_> = requests
+            .iter()
+            .map(|request| request.range.clone())
+            .collect();
+        let after = far + 10;
+        let expected = [
+            16..100,
+            far..after,
+            after..after + REQUEST_MAX_BYTES,
+            after..after + 10,
+            16..26,
+        ];
+        assert_eq!(ranges, expected);
+        let again: Vec<_> = requests
+            .into_iter()
+            .flat_map(|request| request.chunks)
+            .collect();
+        assert_eq!(again, chunks);
+    }
+}

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use support::*;
 use tempfile::TempDir;
-use vm0_blob::{Blobs, Manifest, PackSource, PackSourceError, TreeCache, TreeError};
+use vm0_blob::{
+    Blobs, Content, Entry, FileContent, Manifest, PackSource, PackSourceError, TreeCache, TreeError,
+};
 use vm0_model::{PackId, VersionId};
 
 /// A file with its execute bit, or the target of a symlink.
@@ -227,6 +229,29 @@ async fn a_cache_outlives_its_process_but_not_the_boot_or_another_owner() {
     drop(cache);
     let cache = TreeCache::open(cache_dir.path(), Some((7, 7))).unwrap();
     assert!(cache.get(version).is_none());
+}
+
+#[tokio::test]
+async fn a_content_may_have_more_names_than_a_file_may_have_links() {
+    let (_dir, blobs) = store();
+    let content = FileContent {
+        executable: false,
+        size: 0,
+        hash: sha256("").parse().unwrap(),
+        chunks: Vec::new(),
+    };
+    let entry = |n: u32| Entry {
+        path: format!("d{}/{n}", n % 100),
+        content: Content::File(content.clone()),
+    };
+    let manifest = Manifest::new((0..66_000).map(entry).collect()).unwrap();
+    let cache_dir = TempDir::new().unwrap();
+    let cache = TreeCache::open(cache_dir.path(), None).unwrap();
+    let guard = cache
+        .ensure(manifest.version_id(storage()), &manifest, &blobs)
+        .await
+        .unwrap();
+    assert_eq!(files_below(guard.path()).len(), 66_000);
 }
 
 /// Gives zeros, whatever is asked for.

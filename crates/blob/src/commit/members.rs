@@ -85,7 +85,6 @@ pub(super) fn for_each_member(
         let member = std::mem::take(&mut extended);
         member.visit(&mut entry, &mut visit)?;
     }
-    drop(archive);
     if !extended.is_empty() {
         return Err(unreadable(io::ErrorKind::UnexpectedEof.into()).into());
     }

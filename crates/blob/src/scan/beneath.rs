@@ -85,11 +85,48 @@ impl Beneath {
             at = Some(rustix::fs::openat(dir, component, step, Mode::empty())?);
         }
         let dir = at.as_ref().unwrap_or(&self.root);
-        Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?)
+        let opened = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+        let same_mount =
+            rustix::fs::fstat(&opened)?.st_dev == rustix::fs::fstat(&self.root)?.st_dev;
+        same_mount
+            .then_some(opened)
+            .ok_or_else(|| Errno::XDEV.into())
     }
 }
 
 /// What `name` in `dir` is, without following it.
 pub(crate) fn stat_at(dir: impl AsFd, name: &std::ffi::CStr) -> io::Result<Stat> {
     Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn neither_way_of_opening_follows_links_or_leaves_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let upper = dir.path().join("upper");
+        fs::create_dir_all(upper.join("a/b")).unwrap();
+        fs::write(upper.join("a/b/file"), "mine").unwrap();
+        fs::write(dir.path().join("file"), "secret").unwrap();
+        symlink(dir.path(), upper.join("up")).unwrap();
+        symlink("b", upper.join("a/inner")).unwrap();
+        symlink("b/file", upper.join("a/link")).unwrap();
+        let beneath = Beneath::open(&upper).unwrap();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for path in ["a/b/file", "a/b", "a", "."] {
+            assert!(beneath.open_at(path, flags).is_ok(), "{path}");
+            assert!(beneath.walk_to(path, flags).is_ok(), "{path}");
+        }
+        for path in ["up/file", "up", "a/inner/file", "a/inner", "a/link"] {
+            assert!(beneath.open_at(path, flags).is_err(), "{path}");
+            assert!(beneath.walk_to(path, flags).is_err(), "{path}");
+        }
+        assert!(beneath.open_at("../file", flags).is_err());
+        assert!(beneath.file("a/b").is_err(), "a directory is no file");
+    }
 }
