@@ -158,7 +158,7 @@ fn observe(run: &Run, agent: &Agent, end: &AgentEnd, recorded: &Recorded) -> Obs
             if exit.out_of_memory {
                 observed.out_of_memory_mb = Some(agent.resources.memory_bytes >> 20);
             }
-            if exit.code == NOT_FOUND && recorded.never_started() {
+            if exit.code == NOT_FOUND && !recorded.spoke {
                 observed.platform_failure = Some(agent.missing_program());
                 observed.exit_code = None;
             }

@@ -16,9 +16,6 @@ use crate::outcome::{StderrTail, without_escapes};
 use crate::spool::SpoolWriter;
 use crate::telemetry::{Journal, Phase, cut};
 
-/// How the guest begins when it cannot start a program.
-const CANNOT_START: &str = "vm0: cannot start ";
-
 /// A stream of the agent's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -41,15 +38,8 @@ pub(crate) struct Recorded {
     pub(crate) result: AgentResult,
     /// The end of its stderr.
     pub(crate) stderr: String,
-    /// Number of its events.
-    pub(crate) events: u64,
-}
-
-impl Recorded {
-    /// Whether all that was heard is the guest's word that it could not start the program.
-    pub(crate) fn never_started(&self) -> bool {
-        self.events == 0 && self.stderr.starts_with(CANNOT_START)
-    }
+    /// Whether it wrote anything at all.
+    pub(crate) spoke: bool,
 }
 
 /// Turns the agent's output into events and log lines.
@@ -60,6 +50,7 @@ pub(crate) struct Recorder {
     /// Whether lines that are no events become events of type `output`.
     lines_are_events: bool,
     count: u64,
+    spoke: bool,
     results: ResultReader<'static>,
     stderr: StderrTail,
 }
@@ -80,6 +71,7 @@ impl Recorder {
             mask,
             lines_are_events,
             count: 0,
+            spoke: false,
             results,
             stderr,
         }
@@ -90,7 +82,7 @@ impl Recorder {
         Recorded {
             result: self.results.finish(),
             stderr: self.stderr.text(),
-            events: self.count,
+            spoke: self.spoke,
         }
     }
 
@@ -118,6 +110,7 @@ impl Recorder {
     }
 
     async fn line(&mut self, source: Source, line: Line) {
+        self.spoke = true;
         let bytes = match line {
             Line::Whole(bytes) => bytes,
             Line::Cut { head, len } => {

@@ -45,6 +45,10 @@ pub(crate) struct Prepared {
 
 /// What a sandbox is mounted from, kept for as long as it is there.
 #[derive(Debug, Default)]
+#[expect(
+    dead_code,
+    reason = "its fields are kept for what dropping them releases"
+)]
 pub(crate) struct Held {
     /// Lower layers of its mounts.
     pub(crate) trees: Vec<TreeGuard>,
