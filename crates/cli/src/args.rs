@@ -87,6 +87,9 @@ pub(crate) enum Command {
     /// Working directories of runs
     #[command(subcommand)]
     Artifact(commands::volume::StorageCommand),
+    /// Measure this machine
+    #[command(subcommand)]
+    Bench(commands::bench::BenchCommand),
 }
 
 impl Command {
@@ -108,6 +111,7 @@ impl Command {
             Self::Artifact(command) => {
                 commands::volume::execute(context, StorageKind::Artifact, command).await
             }
+            Self::Bench(command) => commands::bench::execute(context, command).await,
         }
     }
 }

@@ -86,6 +86,7 @@ impl Failure {
     }
 
     /// The exit code.
+    #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

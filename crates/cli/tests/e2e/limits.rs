@@ -68,8 +68,8 @@ async fn a_full_disk_is_enospc_inside(kind: &str) {
     let server = server(kind);
     let api = server.api();
     limited(&api, json!({ "disk_mb": 64 })).await;
-    let prompt = "head -c 200M /dev/zero > big 2>err; head -c 50M /dev/zero > /tmp/more 2>>err; \
-                  cat err; du -sm . | cut -f1; rm big /tmp/more; echo room > small; cat small";
+    let prompt = "error=$(head -c 200M /dev/zero 2>&1 >big); head -c 50M /dev/zero >/tmp/more; \
+                  echo \"$error\"; du -sm . | cut -f1; rm big /tmp/more; echo room > small; cat small";
     let run = api
         .run_to_end(&json!({ "agent": "hungry", "prompt": prompt, "artifact_name": "w" }))
         .await;

@@ -137,7 +137,7 @@ async fn without_network_there_is_no_proxy(kind: &str) {
     let server = server(kind);
     let api = server.api();
     api.agent(&agent(&json!({ "mode": "none" }))).await;
-    let prompt = "env | grep -ci proxy; grep -c LISTEN /proc/net/tcp; \
+    let prompt = "printenv HTTP_PROXY https_proxy ALL_PROXY NODE_USE_ENV_PROXY | wc -l; grep -c LISTEN /proc/net/tcp; \
                   python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 3128), 2)' 2>&1 | tail -1";
     let run = api
         .run_to_end(&json!({ "agent": "caller", "prompt": prompt }))

@@ -14,3 +14,4 @@ mod upload;
 mod versions;
 
 pub(crate) use command::{StorageCommand, execute};
+pub(crate) use upload::{PushRequest, push_tree};
