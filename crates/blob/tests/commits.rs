@@ -1,4 +1,8 @@
 //! Commits: what an upload must be, and that a refused one leaves nothing.
+#![allow(
+    clippy::unwrap_used,
+    reason = "functions that tests share are test code too"
+)]
 
 mod support;
 
@@ -182,135 +186,83 @@ async fn links_long_names_and_directories_are_understood() {
     );
 }
 
-#[tokio::test]
-async fn each_fault_is_refused_with_its_culprit_and_leaves_nothing() {
-    let a = || file("a", b"x");
-    let tar = Tar::default;
-    let cases: Vec<(&str, Vec<DeclaredFile>, Vec<u8>)> = vec![
-        (
-            "'b' was not declared",
-            vec![a()],
-            tar().file("a", b"x").file("b", b"x").gz(),
-        ),
-        (
-            "'a' is repeated",
-            vec![a()],
-            tar().file("a", b"x").file("a", b"x").gz(),
-        ),
-        (
-            "'/a' has an absolute name",
-            vec![a()],
-            tar().file("/a", b"x").gz(),
-        ),
-        (
-            "'../a' has '..' in its name",
-            vec![a()],
-            tar().file("../a", b"x").gz(),
-        ),
-        (
-            "'b/../a' has '..' in its name",
-            vec![a()],
-            tar().file("b/../a", b"x").gz(),
-        ),
-        (
-            "'/d/' has an absolute name",
-            vec![a()],
-            tar()
-                .member(EntryType::Directory, b"/d/", b"", b"")
-                .file("a", b"x")
-                .gz(),
-        ),
-        (
-            "'a' is neither",
-            vec![a()],
-            tar().member(EntryType::Char, b"a", b"", b"").gz(),
-        ),
-        (
-            "'a' is neither",
-            vec![a()],
-            tar().member(EntryType::Block, b"a", b"", b"").gz(),
-        ),
-        (
-            "'a' is neither",
-            vec![a()],
-            tar().member(EntryType::Fifo, b"a", b"", b"").gz(),
-        ),
-        (
-            "'a' is neither",
-            vec![a()],
-            tar().member(EntryType::GNUSparse, b"a", b"", b"x").gz(),
-        ),
-        (
-            "'a' is a hard link to",
-            vec![a()],
-            tar().hard_link("a", "/etc/passwd").gz(),
-        ),
-        (
-            "'a' is a hard link to",
-            vec![a()],
-            tar().hard_link("a", "../../etc/passwd").gz(),
-        ),
-        (
-            "'a' is a hard link to",
-            vec![a()],
-            tar().hard_link("a", "b").gz(),
-        ),
-        (
-            "'a' is a hard link to",
-            vec![a()],
-            tar().hard_link("a", "a").gz(),
-        ),
-        (
-            "'a' is of another kind",
-            vec![a()],
-            tar().symlink("a", "x").gz(),
-        ),
-        (
-            "'l' is of another kind",
-            vec![link("l", "x")],
-            tar().file("l", b"").gz(),
-        ),
-        (
-            "'l' has another link target",
-            vec![link("l", "x")],
-            tar().symlink("l", "y").gz(),
-        ),
-        (
-            "'a' has another size",
-            vec![a()],
-            tar().file("a", b"xy").gz(),
-        ),
-        (
-            "'a' has another hash",
-            vec![a()],
-            tar().file("a", b"y").gz(),
-        ),
-        ("'a' is declared but not in", vec![a()], tar().gz()),
-        ("unreadable", vec![a()], b"no gzip".to_vec()),
-        ("unreadable", vec![a()], gzip(&[7; 2000])),
-        ("unreadable", vec![a()], Vec::new()),
-        (
-            "not UTF-8",
-            vec![a()],
-            tar().member(EntryType::Regular, b"\xff", b"", b"x").gz(),
-        ),
-        (
-            "extended header",
-            vec![a()],
-            tar().pax(&[("size", "2")]).file("a", b"x").gz(),
-        ),
-        (
-            "extended header",
-            vec![a()],
-            tar().pax(&[("GNU.sparse.major", "1")]).file("a", b"x").gz(),
-        ),
-    ];
-    for (expected, declared, archive) in cases {
-        let message = refused(&declared, archive).await;
+/// Refuses each archive, which ought to hold `declared`, with a message that has the text.
+async fn refuses(declared: DeclaredFile, cases: impl IntoIterator<Item = (&str, Tar)>) {
+    for (expected, tar) in cases {
+        let message = refused(std::slice::from_ref(&declared), tar.gz()).await;
         assert!(
             message.contains(expected),
             "{expected:?} is not in {message:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn members_must_have_declared_names_that_stay_inside() {
+    let tar = Tar::default;
+    let directory = tar().member(EntryType::Directory, b"/d/", b"", b"");
+    let not_utf8 = tar().member(EntryType::Regular, b"\xff", b"", b"x");
+    let cases = [
+        (
+            "'b' was not declared",
+            tar().file("a", b"x").file("b", b"x"),
+        ),
+        ("'a' is repeated", tar().file("a", b"x").file("a", b"x")),
+        ("'/a' has an absolute name", tar().file("/a", b"x")),
+        ("'../a' has '..' in its name", tar().file("../a", b"x")),
+        ("'b/../a' has '..' in its name", tar().file("b/../a", b"x")),
+        ("'/d/' has an absolute name", directory.file("a", b"x")),
+        ("not UTF-8", not_utf8),
+        ("'a' is declared but not in", tar()),
+    ];
+    refuses(file("a", b"x"), cases).await;
+}
+
+#[tokio::test]
+async fn members_must_be_of_a_kind_that_a_version_can_hold() {
+    let tar = Tar::default;
+    let special = [
+        EntryType::Char,
+        EntryType::Block,
+        EntryType::Fifo,
+        EntryType::GNUSparse,
+    ];
+    let special = special.map(|kind| ("'a' is neither", tar().member(kind, b"a", b"", b"")));
+    refuses(file("a", b"x"), special).await;
+    let links = ["/etc/passwd", "../../etc/passwd", "b", "a", ""];
+    let links = links.map(|to| ("'a' is a hard link to", tar().hard_link("a", to)));
+    refuses(file("a", b"x"), links).await;
+}
+
+#[tokio::test]
+async fn members_must_be_what_was_declared() {
+    let tar = Tar::default;
+    let cases = [
+        ("'a' is of another kind", tar().symlink("a", "x")),
+        ("'a' has another size", tar().file("a", b"xy")),
+        ("'a' has another hash", tar().file("a", b"y")),
+        (
+            "extended header",
+            tar().pax(&[("size", "2")]).file("a", b"x"),
+        ),
+        (
+            "extended header",
+            tar().pax(&[("GNU.sparse.major", "1")]).file("a", b"x"),
+        ),
+    ];
+    refuses(file("a", b"x"), cases).await;
+    let cases = [
+        ("'l' is of another kind", tar().file("l", b"")),
+        ("'l' has another link target", tar().symlink("l", "y")),
+    ];
+    refuses(link("l", "x"), cases).await;
+}
+
+#[tokio::test]
+async fn what_is_no_archive_is_unreadable() {
+    for archive in [b"no gzip".to_vec(), gzip(&[7; 2000]), Vec::new()] {
+        let message = refused(&[file("a", b"x")], archive).await;
+        assert!(message.contains("unreadable"), "{message}");
     }
 }
 

@@ -1,4 +1,8 @@
 //! The stored forms: version 1 stays readable, and no bytes make a decoder panic.
+#![allow(
+    clippy::unwrap_used,
+    reason = "functions that tests share are test code too"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! Objects are there in full or not at all.
+#![allow(
+    clippy::unwrap_used,
+    reason = "functions that tests share are test code too"
+)]
 
 mod support;
 

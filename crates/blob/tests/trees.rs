@@ -1,4 +1,8 @@
 //! Version trees and archives: what comes out is what was committed.
+#![allow(
+    clippy::unwrap_used,
+    reason = "functions that tests share are test code too"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! What a run changed, on real overlay mounts. These tests need root.
+#![allow(
+    clippy::unwrap_used,
+    reason = "functions that tests share are test code too"
+)]
 
 mod support;
 

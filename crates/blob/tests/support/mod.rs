@@ -1,5 +1,9 @@
 //! What several test files need: stores, uploads, archives.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a part of it is used by each test binary, and it is test code throughout"
+)]
 
 use std::io::{Read, Write};
 use std::path::Path;
