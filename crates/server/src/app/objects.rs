@@ -9,6 +9,8 @@ use super::error::AppError;
 use crate::clock;
 
 const PURPOSE: &str = "object url";
+/// Headers of a small archive.
+const ARCHIVE_HEADERS_BYTES: u64 = 64 << 10;
 const MILLIS_PER_SECOND: i64 = 1000;
 
 /// What a signed URL allows.
@@ -73,6 +75,13 @@ impl ObjectGrant {
     }
 }
 
+/// Bytes of the archive of a version: what does not compress, and the headers of its members.
+fn archive_max_bytes(version_max_bytes: u64) -> u64 {
+    version_max_bytes
+        .saturating_add(version_max_bytes / 16)
+        .saturating_add(ARCHIVE_HEADERS_BYTES)
+}
+
 fn message(method: &str, path: &str, expires: i64) -> String {
     format!("{method}\n{path}\n{expires}")
 }
@@ -120,7 +129,7 @@ impl App {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let limit = match object {
-            UploadObject::Archive => self.settings.version_max_bytes,
+            UploadObject::Archive => archive_max_bytes(self.settings.version_max_bytes),
             UploadObject::Manifest | UploadObject::Declaration => limits::MANIFEST_JSON_MAX_BYTES,
         };
         match self.blobs.upload_put(session, object, stream, limit).await {

@@ -47,7 +47,12 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
     if !served {
         return AppError::Stopping.into_response();
     }
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    unless_panicking(next.run(request)).await
+}
+
+/// The answer, or that of an internal error; the panic itself is in the log.
+async fn unless_panicking(answer: impl Future<Output = Response>) -> Response {
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
     answer.unwrap_or_else(|_| AppError::Panicked.into_response())
 }
 
@@ -59,4 +64,23 @@ fn method_not_allowed(method: &axum::http::Method, headers: &HeaderMap) -> Respo
         response.headers_mut().insert(header::ALLOW, allow.clone());
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_answers_an_internal_error() {
+        let answer = unless_panicking(async { panic!("a detail") }).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20)
+            .await
+            .unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(
+            body.contains("internal_error") && !body.contains("detail"),
+            "{body}"
+        );
+    }
 }

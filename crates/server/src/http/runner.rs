@@ -28,73 +28,39 @@ const BODY_MAX_BYTES: usize = 4 * EVENT_BATCH_MAX_BYTES;
 type Bytes = JsonBytes<BODY_MAX_BYTES>;
 
 pub(super) fn routes() -> Vec<Route> {
-    let (get_method, post_method, put_method) = (Method::GET, Method::POST, Method::PUT);
-    let to = |method: &Method, path, handler| route(method.clone(), path, handler);
+    let mut routes = call_routes();
+    routes.extend(object_routes());
+    routes
+}
+
+fn call_routes() -> Vec<Route> {
+    let call = |path, handler| route(Method::POST, path, handler);
     vec![
-        to(&post_method, "/api/runner/v1/claim", post(claim)),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/renew",
-            post(run_renew),
-        ),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/watch",
-            post(run_watch),
-        ),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/started",
-            post(run_started),
-        ),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/events",
-            post(event_append),
-        ),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/logs",
-            post(log_append),
-        ),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/metrics",
-            post(metric_append),
-        ),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/finish",
-            post(run_finish),
-        ),
-        to(
-            &post_method,
-            "/api/runner/v1/runs/{id}/salvage",
-            post(run_salvage),
-        ),
-        to(
-            &get_method,
-            "/api/runner/v1/manifests/{id}",
-            get(manifest_read),
-        ),
-        to(&get_method, "/api/runner/v1/packs/{id}", get(pack_read)),
-        to(
-            &get_method,
-            "/api/runner/v1/histories/{id}",
-            get(history_read),
-        ),
-        to(
-            &put_method,
-            "/api/runner/v1/runs/{id}/packs/{object}",
-            put(pack_put),
-        ),
-        to(
-            &put_method,
+        call("/api/runner/v1/claim", post(claim)),
+        call("/api/runner/v1/runs/{id}/renew", post(run_renew)),
+        call("/api/runner/v1/runs/{id}/watch", post(run_watch)),
+        call("/api/runner/v1/runs/{id}/started", post(run_started)),
+        call("/api/runner/v1/runs/{id}/events", post(event_append)),
+        call("/api/runner/v1/runs/{id}/logs", post(log_append)),
+        call("/api/runner/v1/runs/{id}/metrics", post(metric_append)),
+        call("/api/runner/v1/runs/{id}/finish", post(run_finish)),
+        call("/api/runner/v1/runs/{id}/salvage", post(run_salvage)),
+    ]
+}
+
+fn object_routes() -> Vec<Route> {
+    let read = |path, handler| route(Method::GET, path, handler);
+    let store = |path, handler| route(Method::PUT, path, handler);
+    vec![
+        read("/api/runner/v1/manifests/{id}", get(manifest_read)),
+        read("/api/runner/v1/packs/{id}", get(pack_read)),
+        read("/api/runner/v1/histories/{id}", get(history_read)),
+        store("/api/runner/v1/runs/{id}/packs/{object}", put(pack_put)),
+        store(
             "/api/runner/v1/runs/{id}/manifests/{object}",
             put(manifest_put),
         ),
-        to(
-            &put_method,
+        store(
             "/api/runner/v1/runs/{id}/histories/{object}",
             put(history_put),
         ),

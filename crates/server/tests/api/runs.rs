@@ -9,9 +9,8 @@ const UNKNOWN: &str = "019bc134-7840-7cba-a551-2100f80b56fc";
 
 #[tokio::test]
 async fn the_checks_of_a_run_request_come_in_their_order() {
-    let harness = Harness::start_with(|config| config.concurrent_run_limit = 1).await;
-    let env = json!({ "A": "${{ vars.A }}", "B": "${{ secrets.B }}" });
-    harness.agent(json!({ "environment": env })).await;
+    let harness = Harness::start().await;
+    harness.agent(json!({})).await;
     let post = |body: Value| harness.post("/v1/runs", body);
     let message =
         post(json!({ "agent": "" }))
@@ -61,6 +60,14 @@ async fn the_checks_of_a_run_request_come_in_their_order() {
     post(body)
         .await
         .error(400, "invalid_parameter", Some("artifact_version"));
+}
+
+#[tokio::test]
+async fn values_are_checked_last_and_the_limit_before_the_agent() {
+    let harness = Harness::start_with(|config| config.concurrent_run_limit = 1).await;
+    let env = json!({ "A": "${{ vars.A }}", "B": "${{ secrets.B }}" });
+    harness.agent(json!({ "environment": env })).await;
+    let post = |body: Value| harness.post("/v1/runs", body);
     let message = post(json!({ "prompt": "x", "agent": "demo" })).await.error(
         400,
         "invalid_parameter",

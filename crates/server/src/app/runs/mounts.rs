@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use vm0_model::config::{AgentConfig, Mount, VolumeConfig};
 use vm0_model::name::is_storage_name;
 use vm0_model::reference::VersionRef;
-use vm0_model::template::has_template;
 use vm0_model::wire::runs::RunCreate;
 use vm0_model::{ApiError, StorageId, StorageKind, VersionId};
 use vm0_store::record::{Key, RunArtifact, RunVolume, VersionWanted};
@@ -136,15 +135,16 @@ impl App {
     ) -> Result<Option<RunVolume>, AppError> {
         let key = &mount.key;
         let fault = |message: String| ApiError::invalid(format!("volumes.{key}"), message);
+        let configured = reference == Reference::Configured;
+        if values.lacks(&declared.name) || (configured && values.lacks(&declared.version)) {
+            // The last check of the request says which variable is missing.
+            return Ok(None);
+        }
         let name = values.expand(&declared.name);
         let value = match reference {
             Reference::Request(value) | Reference::Inherited(value) => value.to_owned(),
             Reference::Configured => values.expand(&declared.version),
         };
-        if has_template(&name) || has_template(&value) {
-            // A variable is missing, which the last check says.
-            return Ok(None);
-        }
         if !is_storage_name(&name) {
             return Err(fault(format!("'{name}' is not the name of a volume")).into());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use vm0_model::config::AgentConfig;
-use vm0_model::template::{TemplateSource, expand};
+use vm0_model::template::{TemplateSource, expand, templates};
 use vm0_model::{ApiError, RunId, limits};
 
 use crate::app::error::AppError;
@@ -37,6 +37,11 @@ impl<'a> Values<'a> {
                 .map(String::as_str)
                 .filter(|value| !value.is_empty()),
         }
+    }
+
+    /// Whether a name in `text` has no value.
+    pub(super) fn lacks(&self, text: &str) -> bool {
+        templates(text).any(|(source, name)| self.get(source, name).is_none())
     }
 
     /// `text` with its templates expanded.
