@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use futures::StreamExt;
 use tar::{EntryType, Header};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::blobs::{Blobs, ByteStream};
@@ -23,77 +24,125 @@ const PIECES_AHEAD: usize = 4;
 
 impl Blobs {
     /// The entries of `manifest` as a gzip'd tar, in the order of their paths. The same manifest
-    /// gives the same bytes. Memory is bounded whatever the size; dropping the stream stops the
-    /// work.
+    /// gives the same bytes. Memory is bounded whatever the size, and no thread waits for a slow
+    /// reader; dropping the stream stops the work.
     ///
     /// An error in the stream means that a pack could not be read or is damaged: what was received
     /// until then is not an archive.
     pub fn archive(&self, manifest: Manifest) -> ByteStream {
         let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
-        let (fetched_sender, fetched) = mpsc::channel(1);
-        let requests = plan(manifest.chunks().copied());
         let blobs = self.clone();
         tokio::spawn(async move {
-            let mut answers = std::pin::pin!(fetch(&blobs, requests));
-            while let Some(answer) = answers.next().await {
-                let last = answer.is_err();
-                if fetched_sender
-                    .send(answer.map_err(io::Error::other))
-                    .await
-                    .is_err()
-                    || last
-                {
-                    return;
-                }
-            }
-        });
-        tokio::task::spawn_blocking(move || {
-            let frames = Frames {
-                fetched,
-                current: None,
-            };
-            let failed = pieces.clone();
-            if let Err(error) = write_archive(&manifest, frames, Pieces::new(pieces)) {
+            if let Err(error) = send_archive(&blobs, manifest, &pieces).await {
                 // Nobody listens any more if this fails.
-                let _ = failed.blocking_send(Err(error));
+                let _ = pieces.send(Err(error)).await;
             }
         });
         ReceiverStream::new(receiver).boxed()
     }
 }
 
-/// The frames of a manifest's chunks, in the order of its entries.
-struct Frames {
-    fetched: mpsc::Receiver<io::Result<Fetched>>,
-    current: Option<Fetched>,
-}
-
-impl Frames {
-    /// The bytes of the next chunk.
-    fn next(&mut self) -> io::Result<Vec<u8>> {
-        loop {
-            if let Some((chunk, frame)) = self.current.as_mut().and_then(Fetched::next) {
-                return chunk_read(&chunk, &frame).map_err(io::Error::other);
+async fn send_archive(
+    blobs: &Blobs,
+    manifest: Manifest,
+    pieces: &mpsc::Sender<io::Result<Bytes>>,
+) -> io::Result<()> {
+    let requests = plan(manifest.chunks().copied());
+    let mut answers = std::pin::pin!(fetch(blobs, requests));
+    let mut writer = ArchiveWriter::new(manifest);
+    loop {
+        let step;
+        (writer, step) = spawn_blocking(move || {
+            let step = writer.step();
+            (writer, step)
+        })
+        .await?;
+        match step? {
+            Step::Piece(bytes) => {
+                if pieces.send(Ok(bytes)).await.is_err() {
+                    return Ok(());
+                }
             }
-            let answer = self.fetched.blocking_recv();
-            self.current = Some(answer.ok_or(io::ErrorKind::UnexpectedEof)??);
+            Step::NeedsFrames => {
+                let answer = answers.next().await.ok_or(io::ErrorKind::UnexpectedEof)?;
+                writer.frames = Some(answer.map_err(io::Error::other)?);
+            }
+            Step::Done => return Ok(()),
         }
     }
 }
 
-fn write_archive(manifest: &Manifest, mut frames: Frames, out: Pieces) -> io::Result<()> {
-    let mut out = GzEncoder::new(out, Compression::fast());
-    for entry in manifest.entries() {
-        write_header(&mut out, entry)?;
-        if let Content::File(file) = &entry.content {
-            for _ in &file.chunks {
-                out.write_all(&frames.next()?)?;
-            }
-            pad(&mut out, file.size)?;
+/// An archive as far as it is written.
+struct ArchiveWriter {
+    manifest: Manifest,
+    /// The entry that comes next, or of which `chunk` comes next once it has its header.
+    entry: usize,
+    has_header: bool,
+    chunk: usize,
+    frames: Option<Fetched>,
+    out: GzEncoder<Vec<u8>>,
+    finished: bool,
+}
+
+/// How far a step went.
+enum Step {
+    /// Bytes of the archive.
+    Piece(Bytes),
+    /// The next frames must be set before the next step.
+    NeedsFrames,
+    /// All bytes were given.
+    Done,
+}
+
+impl ArchiveWriter {
+    fn new(manifest: Manifest) -> Self {
+        let out = GzEncoder::new(Vec::new(), Compression::fast());
+        Self {
+            manifest,
+            entry: 0,
+            has_header: false,
+            chunk: 0,
+            frames: None,
+            out,
+            finished: false,
         }
     }
-    out.write_all(&[0; 2 * BLOCK_BYTES])?;
-    out.finish()?.flush()
+
+    /// Writes until there is a piece to send or frames are needed.
+    fn step(&mut self) -> io::Result<Step> {
+        while !self.finished && self.out.get_ref().len() < PIECE_BYTES {
+            let Some(entry) = self.manifest.entries().get(self.entry) else {
+                self.out.write_all(&[0; 2 * BLOCK_BYTES])?;
+                self.out.try_finish()?;
+                self.finished = true;
+                break;
+            };
+            if !self.has_header {
+                write_header(&mut self.out, entry)?;
+                self.has_header = true;
+            }
+            if let Content::File(file) = &entry.content {
+                if self.chunk < file.chunks.len() {
+                    let Some((chunk, frame)) = self.frames.as_mut().and_then(Fetched::next) else {
+                        return Ok(Step::NeedsFrames);
+                    };
+                    let bytes = chunk_read(&chunk, &frame).map_err(io::Error::other)?;
+                    self.out.write_all(&bytes)?;
+                    self.chunk += 1;
+                    continue;
+                }
+                pad(&mut self.out, file.size)?;
+            }
+            self.entry += 1;
+            self.has_header = false;
+            self.chunk = 0;
+        }
+        let piece = std::mem::take(self.out.get_mut());
+        if piece.is_empty() {
+            return Ok(Step::Done);
+        }
+        Ok(Step::Piece(piece.into()))
+    }
 }
 
 fn write_header(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
@@ -155,38 +204,4 @@ fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
     let over = (size % BLOCK_BYTES as u64) as usize;
     let missing = if over == 0 { 0 } else { BLOCK_BYTES - over };
     out.write_all(&[0; BLOCK_BYTES][..missing])
-}
-
-/// Cuts what is written into pieces and hands them to the stream.
-struct Pieces {
-    buffer: Vec<u8>,
-    sender: mpsc::Sender<io::Result<Bytes>>,
-}
-
-impl Pieces {
-    fn new(sender: mpsc::Sender<io::Result<Bytes>>) -> Self {
-        Self {
-            buffer: Vec::with_capacity(PIECE_BYTES),
-            sender,
-        }
-    }
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= PIECE_BYTES {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE_BYTES));
-        let sent = self.sender.blocking_send(Ok(piece.into()));
-        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
 }

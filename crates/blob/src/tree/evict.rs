@@ -18,6 +18,9 @@ impl TreeCache {
     ///
     /// When the directory cannot be written.
     pub async fn evict(&self, budget_bytes: u64) -> Result<usize, TreeError> {
+        if self.inner.bytes() <= budget_bytes {
+            return Ok(0);
+        }
         // No tree is being built meanwhile: a build may count on contents that no tree has yet.
         let alone = self.inner.contents.clone().write_owned().await;
         let inner = self.inner.clone();
