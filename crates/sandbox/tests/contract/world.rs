@@ -137,4 +137,32 @@ macro_rules! backends {
     };
 }
 
-pub(crate) use {backends, on_every_backend};
+/// Without the fake, which isolates nothing and has no root file system.
+macro_rules! real_backends {
+    ($case:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn runc() {
+            if let Some(world) = World::new("runc") {
+                $case(&world).await;
+            }
+        }
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn gvisor() {
+            if let Some(world) = World::new("gvisor") {
+                $case(&world).await;
+            }
+        }
+    };
+}
+
+macro_rules! on_real_backends {
+    ($($(#[$attribute:meta])* async fn $name:ident($world:ident) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+            async fn case($world: &World) $body
+            $crate::contract::world::real_backends!(case);
+        }
+    )*};
+}
+
+pub(crate) use {backends, on_every_backend, on_real_backends, real_backends};
