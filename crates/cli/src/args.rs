@@ -78,7 +78,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Agent(commands::agent::AgentCommand),
     /// Run an agent, or see and end runs
-    Run(commands::run::RunArgs),
+    Run(Box<commands::run::RunArgs>),
     /// What a run said and did
     Logs(commands::logs::LogsArgs),
     /// Input files of runs
@@ -103,7 +103,7 @@ impl Command {
             Self::Image(command) => commands::image::execute(context, command).await,
             Self::Compose(args) => commands::compose::execute(context, args).await,
             Self::Agent(command) => commands::agent::execute(context, command).await,
-            Self::Run(args) => commands::run::execute(context, args).await,
+            Self::Run(args) => commands::run::execute(context, *args).await,
             Self::Logs(args) => commands::logs::execute(context, args).await,
             Self::Volume(command) => {
                 commands::volume::execute(context, StorageKind::Volume, command).await

@@ -20,7 +20,7 @@ pub(crate) struct Failure {
     kind: String,
     code: String,
     message: String,
-    param: Option<String>,
+    param: Option<Box<str>>,
     hints: Vec<String>,
     broken_pipe: bool,
 }
@@ -159,7 +159,7 @@ impl From<ClientError> for Failure {
                 let mut failure = Self::new(exit, &code, message);
                 failure.kind = kind;
                 failure.hints = hints_of(&code, param.as_deref());
-                failure.param = param;
+                failure.param = param.map(String::into_boxed_str);
                 failure
             }
             other => {

@@ -15,19 +15,19 @@ fn vm0(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Output {
         .env("HOME", dir)
         .envs(env.iter().copied())
         .output()
-        .unwrap()
+        .expect("vm0 runs")
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("results are text")
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    String::from_utf8(output.stderr.clone()).expect("messages are text")
 }
 
 fn temporary() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
+    tempfile::tempdir().expect("a temporary directory")
 }
 
 const COMMANDS: &[&[&str]] = &[
@@ -67,7 +67,11 @@ fn the_help_of_every_command_has_examples() {
     for command in COMMANDS {
         let output = vm0(dir.path(), &[command, &["--help"][..]].concat(), &[]);
         assert_eq!(output.status.code(), Some(0), "{command:?}");
-        assert!(stdout(&output).contains("Examples:\n  "), "{command:?}: {}", stdout(&output));
+        assert!(
+            stdout(&output).contains("Examples:\n  "),
+            "{command:?}: {}",
+            stdout(&output)
+        );
     }
 }
 
@@ -78,7 +82,10 @@ fn the_program_alone_prints_its_help() {
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output).contains("Usage: vm0"));
     let version = vm0(dir.path(), &["--version"], &[]);
-    assert_eq!(stdout(&version), concat!("vm0 ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(
+        stdout(&version),
+        concat!("vm0 ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 }
 
 #[test]
@@ -99,7 +106,11 @@ fn wrong_use_exits_2_and_names_what_is_near() {
         &["token", "create"],
         &["serve", "--sandbox", "vmware"],
     ] {
-        assert_eq!(vm0(dir.path(), args, &[]).status.code(), Some(2), "{args:?}");
+        assert_eq!(
+            vm0(dir.path(), args, &[]).status.code(),
+            Some(2),
+            "{args:?}"
+        );
     }
 }
 
@@ -117,12 +128,22 @@ fn without_a_token_the_exit_code_is_3() {
 #[test]
 fn a_server_that_is_not_there_exits_8() {
     let dir = temporary();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let address = free.to_string();
-    let env = [("VM0_API_URL", address.as_str()), ("VM0_TOKEN", "vm0_live_x")];
+    let env = [
+        ("VM0_API_URL", address.as_str()),
+        ("VM0_TOKEN", "vm0_live_x"),
+    ];
     let output = vm0(dir.path(), &["agent", "list"], &env);
     assert_eq!(output.status.code(), Some(8));
-    assert!(stderr(&output).contains("Start one: vm0 serve"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("Start one: vm0 serve"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -130,7 +151,10 @@ fn what_is_no_id_of_a_run_exits_4() {
     let dir = temporary();
     let output = vm0(dir.path(), &["run", "show", "nope"], &[("VM0_TOKEN", "x")]);
     assert_eq!(output.status.code(), Some(4));
-    assert_eq!(stderr(&output), "✗ No such run: 'nope'\n  See: vm0 run list --all\n");
+    assert_eq!(
+        stderr(&output),
+        "✗ No such run: 'nope'\n  See: vm0 run list --all\n"
+    );
 }
 
 #[test]
@@ -160,7 +184,11 @@ fn a_directory_becomes_a_volume_once_and_stays_one() {
     assert_eq!(vm0(&here, &["volume", "init"], &[]).status.code(), Some(1));
     let other = vm0(&here, &["artifact", "push"], &[("VM0_TOKEN", "x")]);
     assert_eq!(other.status.code(), Some(1));
-    assert!(stderr(&other).contains("Use: vm0 volume"), "{}", stderr(&other));
+    assert!(
+        stderr(&other).contains("Use: vm0 volume"),
+        "{}",
+        stderr(&other)
+    );
     let bad = vm0(dir.path(), &["volume", "init", "-n", "Not_A_Name"], &[]);
     assert_eq!(bad.status.code(), Some(1));
     assert!(stderr(&bad).starts_with("✗ Invalid volume name"));
@@ -171,11 +199,27 @@ fn a_token_is_made_without_a_server() {
     let dir = temporary();
     let data = dir.path().join("data");
     let data = data.to_str().unwrap();
-    let made = vm0(dir.path(), &["token", "create", "--user", "me", "--data-dir", data], &[]);
+    let made = vm0(
+        dir.path(),
+        &["token", "create", "--user", "me", "--data-dir", data],
+        &[],
+    );
     let token = stdout(&made);
-    assert!(token.starts_with("vm0_live_") && token.len() == 9 + 64 + 1, "{}", stderr(&made));
-    let runner = vm0(dir.path(), &["token", "create", "--runner", "r", "--data-dir", data], &[]);
+    assert!(
+        token.starts_with("vm0_live_") && token.len() == 9 + 64 + 1,
+        "{}",
+        stderr(&made)
+    );
+    let runner = vm0(
+        dir.path(),
+        &["token", "create", "--runner", "r", "--data-dir", data],
+        &[],
+    );
     assert!(stdout(&runner).starts_with("vm0_runner_"));
-    let bad = vm0(dir.path(), &["token", "create", "--user", "a b", "--data-dir", data], &[]);
+    let bad = vm0(
+        dir.path(),
+        &["token", "create", "--user", "a b", "--data-dir", data],
+        &[],
+    );
     assert_eq!(bad.status.code(), Some(2));
 }

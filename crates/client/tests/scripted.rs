@@ -24,13 +24,15 @@ struct Scripted {
 impl Scripted {
     async fn start(answers: Vec<String>) -> Self {
         vm0_egress::install_crypto_provider();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the script runs");
+        let url = format!("http://{}", listener.local_addr().expect("the script runs"));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (seen, next) = (Arc::clone(&requests), AtomicUsize::new(0));
         tokio::spawn(async move {
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
+                let (stream, _) = listener.accept().await.expect("the script runs");
                 let index = next.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
                 answer(stream, &answers[index], &seen).await;
             }
@@ -39,19 +41,23 @@ impl Scripted {
     }
 
     fn client(&self) -> Client {
-        Client::new(self.url.parse().unwrap(), "vm0_live_test".to_owned().into()).unwrap()
+        Client::new(
+            self.url.parse().expect("the script runs"),
+            "vm0_live_test".to_owned().into(),
+        )
+        .expect("the script runs")
     }
 
     fn runner(&self) -> RunnerClient {
         RunnerClient::new(
-            self.url.parse().unwrap(),
+            self.url.parse().expect("the script runs"),
             "vm0_runner_test".to_owned().into(),
         )
-        .unwrap()
+        .expect("the script runs")
     }
 
     fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().expect("the script runs").clone()
     }
 }
 
@@ -64,8 +70,13 @@ async fn answer(mut stream: TcpStream, answer: &str, seen: &Mutex<Vec<String>>) 
         }
         head.push(byte[0]);
     }
-    seen.lock().unwrap().push(String::from_utf8(head).unwrap());
-    stream.write_all(answer.as_bytes()).await.unwrap();
+    seen.lock()
+        .expect("the script runs")
+        .push(String::from_utf8(head).expect("the script runs"));
+    stream
+        .write_all(answer.as_bytes())
+        .await
+        .expect("the script runs");
     // What is left of the request is read, so that closing does not cut the answer off.
     let _ = stream.shutdown().await;
     let drained = tokio::time::timeout(Duration::from_millis(200), async {
@@ -99,7 +110,7 @@ fn output(sequence: u64) -> String {
 const EMPTY_PAGE: &str = r#"{"data":[],"pagination":{"has_more":false,"next_cursor":null}}"#;
 
 fn run() -> RunId {
-    RUN.parse().unwrap()
+    RUN.parse().expect("the script runs")
 }
 
 #[tokio::test]

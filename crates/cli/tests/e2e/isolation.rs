@@ -65,7 +65,10 @@ async fn the_host_is_out_of_sight(kind: &str) {
             ),
             probe("environment of PID 1", "cat /proc/1/environ | grep -q ."),
             probe("root of PID 1", "ls /proc/1/root/"),
-            probe("kernel log of the host", "dmesg | grep -Eiq 'virtio|vda|systemd|ext4' || cat /dev/kmsg"),
+            probe(
+                "kernel log of the host",
+                "dmesg | grep -Eiq 'virtio|vda|systemd|ext4' || cat /dev/kmsg",
+            ),
             probe(
                 "kernel symbols",
                 "grep -v '^0* ' /proc/kallsyms | grep -q .",
@@ -174,12 +177,27 @@ async fn other_runs_are_out_of_sight(kind: &str) {
         .await;
     api.run_event(&neighbour, |event| event["text"] == "ready")
         .await;
-    let open = succeeded(&server, &[
-        probe("control: an own process", "sleep 5 & pgrep -x sleep || grep -qs sleep /proc/[0-9]*/cmdline"),
-        probe("process of another run", "grep -lsa '[n]eighbour-process' /proc/[0-9]*/cmdline | grep -q ."),
-        probe("file of another run", "grep -rqs neighbour-secre[t] /home /tmp /srv /mnt /var /run"),
-        probe("shared memory of another run", "ls /dev/shm/* || ipcs -m | grep -q 0x"),
-    ])
+    let open = succeeded(
+        &server,
+        &[
+            probe(
+                "control: an own process",
+                "sleep 5 & pgrep -x sleep || grep -qs sleep /proc/[0-9]*/cmdline",
+            ),
+            probe(
+                "process of another run",
+                "grep -lsa '[n]eighbour-process' /proc/[0-9]*/cmdline | grep -q .",
+            ),
+            probe(
+                "file of another run",
+                "grep -rqs neighbour-secre[t] /home /tmp /srv /mnt /var /run",
+            ),
+            probe(
+                "shared memory of another run",
+                "ls /dev/shm/* || ipcs -m | grep -q 0x",
+            ),
+        ],
+    )
     .await;
     assert_eq!(open, ["control: an own process"]);
     api.post(&format!("/v1/runs/{neighbour}/cancel"), &json!({}))
