@@ -41,7 +41,10 @@ fn main() {
         .arg("--target-dir")
         .arg(&build_dir)
         // Linked by GNU ld: what mold makes of a static glibc crashes before main.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
+        .env(
+            "RUSTFLAGS",
+            "-C target-feature=+crt-static -C relocation-model=static",
+        )
         .status()
         .unwrap_or_else(|error| panic!("cargo for the guest agent does not start: {error}"));
     assert!(status.success(), "the guest agent does not build");

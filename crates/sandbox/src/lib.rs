@@ -4,7 +4,6 @@
 //! - `oci`: sandboxes by `runsc` (gVisor) and `runc`, one code path.
 //! - `fake`: in process, without isolation, for tests.
 //! - [`image`]: root file systems, imported or built, stored once.
-//! - [`host`]: what this host can and cannot do.
 //!
 //! *Invariant:* knows nothing of runs, the HTTP API or SQL. The only crate that names runtimes,
 //! mounts, namespaces and cgroups.
@@ -17,6 +16,7 @@ mod agent;
 mod channel;
 mod detect;
 mod error;
+mod fake;
 mod oci;
 
 pub use contract::{
@@ -25,5 +25,6 @@ pub use contract::{
 };
 pub use detect::{Kind, UnknownKind, detect, open};
 pub use error::SandboxError;
+pub use fake::FakeBackend;
 pub use oci::{OciBackend, Runtime};
 pub use vm0_guest::{AGENT_PATH, GID, HOME, PLATFORM_DIR, PROXY_PORT, PROXY_URL, UID};

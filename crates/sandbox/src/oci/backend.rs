@@ -221,7 +221,8 @@ fn begin(layout: &Layout) -> Result<(), SandboxError> {
     fs::create_dir_all(&layout.run).map_err(SandboxError::io("make", &layout.run))
 }
 
-fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
+/// Whether a specification keeps the contract.
+pub(crate) fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
     let named = !spec.id.is_empty()
         && spec.id.len() <= MAX_ID
         && spec

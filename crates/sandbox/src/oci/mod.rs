@@ -24,4 +24,5 @@ mod skeleton;
 mod stopped;
 
 pub use backend::OciBackend;
+pub(crate) use backend::check;
 pub use runtime::Runtime;
