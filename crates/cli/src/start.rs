@@ -1,5 +1,7 @@
 //! From the command line to a command, and from its result to the exit code.
 
+use std::ffi::OsString;
+
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -13,7 +15,7 @@ use crate::output::Output;
 /// Reads the command line, does the command and reports its failure.
 pub(crate) fn start() -> Exit {
     vm0_runner::install_crypto_provider();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(globals_first(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -45,6 +47,33 @@ fn run(command: Command, context: &Context) -> CommandResult {
     result
 }
 
+/// Puts the global options before the command, so that they may stand anywhere before `--` even
+/// where a command has both subcommands and arguments of its own.
+fn globals_first(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut args = args.fuse();
+    let mut first: Vec<OsString> = args.by_ref().take(1).collect();
+    let mut rest = Vec::new();
+    while let Some(arg) = args.next() {
+        match arg.to_str() {
+            Some("--") => {
+                rest.push(arg);
+                rest.extend(args.by_ref());
+            }
+            Some("--json" | "-q" | "--quiet" | "--no-color") => first.push(arg),
+            Some("--api-url" | "--data-dir") => {
+                first.push(arg);
+                first.extend(args.next());
+            }
+            Some(text) if text.starts_with("--api-url=") || text.starts_with("--data-dir=") => {
+                first.push(arg);
+            }
+            _ => rest.push(arg),
+        }
+    }
+    first.extend(rest);
+    first
+}
+
 /// Help and version go to stdout; everything else is wrong use.
 fn refuse(error: &clap::Error) -> Exit {
     if matches!(
@@ -64,4 +93,33 @@ fn refuse(error: &clap::Error) -> Exit {
     let hint = rest.lines().map(str::trim).filter(|line| !line.is_empty());
     let failure = hint.fold(Failure::usage(message), Failure::hint);
     failure.report(&Output::new(json, false, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Cli {
+        let args = line.split(' ').map(OsString::from);
+        Cli::try_parse_from(globals_first(args)).expect("the line is right")
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere_before_the_double_dash() {
+        for line in [
+            "vm0 --json run list",
+            "vm0 run --json list",
+            "vm0 run list --json",
+        ] {
+            assert!(parse(line).global.json, "{line}");
+        }
+        let cli = parse("vm0 run --data-dir /d demo -- --json");
+        assert!(!cli.global.json);
+        assert_eq!(cli.global.data_dir, Some("/d".into()));
+    }
 }
