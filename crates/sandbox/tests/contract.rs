@@ -3,6 +3,7 @@
 //! A backend that does not work here fails its tests, unless `VM0_TEST_SANDBOXES` (a list such as
 //! `fake,runc`) leaves it out.
 
+#[cfg(test)]
 mod contract {
     pub(crate) mod world;
 

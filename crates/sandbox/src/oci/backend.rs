@@ -43,7 +43,9 @@ pub(crate) struct Prepared {
     pub(crate) runtime: Runtime,
     pub(crate) skeleton: Skeleton,
     pub(crate) agent: PathBuf,
-    pub(crate) scratch: ScratchDisks,
+    pub(crate) scratch: Arc<ScratchDisks>,
+    /// Removed with the backend.
+    shared: PathBuf,
 }
 
 impl OciBackend {
@@ -68,7 +70,8 @@ impl OciBackend {
                 fix: "start it as root",
             });
         }
-        let shared = state_dir.join(format!("{}-{}", runtime.kind(), std::process::id()));
+        let shared = state_dir.join(format!("{}-{}", runtime.kind(), uuid_like()));
+        remove_stale(state_dir, runtime.kind());
         super::mount::remove_tree(&shared)?;
         let templates = state_dir.join("templates");
         for directory in [&shared, &templates] {
@@ -78,7 +81,8 @@ impl OciBackend {
             runtime,
             skeleton: Skeleton::build(&shared)?,
             agent: crate::agent::extract(state_dir)?,
-            scratch: ScratchDisks::new(templates),
+            scratch: Arc::new(ScratchDisks::new(templates, shared.clone())),
+            shared,
         };
         Ok(Self {
             prepared: Arc::new(prepared),
@@ -88,6 +92,7 @@ impl OciBackend {
 
     async fn start(&self, layout: &Layout, spec: SandboxSpec) -> Result<OciSandbox, SandboxError> {
         let (prepared, prepared_layout) = (self.prepared.clone(), layout.clone());
+        let disk_bytes = spec.resources.disk_bytes;
         let (cgroup, disk_at_start) = blocking(move || {
             let cgroup = prepare(&prepared, &prepared_layout, &spec)?;
             Ok((cgroup, disk_used(&prepared_layout)?))
@@ -114,13 +119,35 @@ impl OciBackend {
                 });
             }
         };
+        ScratchDisks::fill(&self.prepared.scratch, disk_bytes);
         Ok(OciSandbox {
             layout: layout.clone(),
+            _prepared: self.prepared.clone(),
             guest,
             runtime: child,
             cgroup,
             disk_at_start,
         })
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.shared);
+    }
+}
+
+/// Removes what processes that have ended shared among their sandboxes.
+fn remove_stale(state_dir: &Path, kind: &str) {
+    for entry in fs::read_dir(state_dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(kind)?.strip_prefix('-'));
+        let pid = number.and_then(|text| text.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

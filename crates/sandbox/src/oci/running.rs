@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use tokio::process::Child;
 use vm0_guest::AGENT_PATH;
 use vm0_guest::files::{Bounds, FilesError, read_all, write_end, write_record};
 
+use super::backend::Prepared;
 use super::cgroup::Cgroup;
 use super::layout::Layout;
 use super::process;
@@ -31,6 +33,8 @@ pub(crate) struct OciSandbox {
     pub(crate) guest: Guest,
     pub(crate) runtime: Child,
     pub(crate) cgroup: Cgroup,
+    /// Keeps what the sandbox's root is made of.
+    pub(crate) _prepared: Arc<Prepared>,
     /// Writable space in use when it started.
     pub(crate) disk_at_start: u64,
 }

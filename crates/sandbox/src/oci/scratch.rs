@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
@@ -24,29 +24,110 @@ const INODE_BYTES: u64 = 256;
 const MIN_INODES: u64 = 4096;
 const MAX_INODES: u64 = 4_000_000;
 const ROUNDING: u64 = 1 << 20;
+/// Disks made ahead.
+const AHEAD: usize = 3;
+/// Smaller disks are those of probes and tests.
+const MIN_AHEAD: u64 = 128 << 20;
 
-/// Makes scratch disks from templates kept in a directory.
+/// Makes scratch disks from templates kept in a directory, a few of the last size ahead of time.
 #[derive(Debug)]
 pub(crate) struct ScratchDisks {
     templates: PathBuf,
+    ready_dir: PathBuf,
     formatting: Mutex<()>,
+    ready: Mutex<Ready>,
+}
+
+/// Disks that wait to be used, all of one size.
+#[derive(Debug, Default)]
+struct Ready {
+    bytes: u64,
+    made: u64,
+    filling: bool,
+    disks: Vec<(PathBuf, ScratchDisk)>,
 }
 
 /// A scratch disk that is mounted nowhere yet.
+#[derive(Debug)]
 pub(crate) struct ScratchDisk {
     mount: OwnedFd,
 }
 
 impl ScratchDisks {
-    pub(crate) fn new(templates: PathBuf) -> Self {
+    pub(crate) fn new(templates: PathBuf, ready_dir: PathBuf) -> Self {
         Self {
             templates,
-            formatting: Mutex::new(()),
+            ready_dir,
+            formatting: Mutex::default(),
+            ready: Mutex::default(),
         }
     }
 
-    /// Makes a disk that takes `bytes` in the file `image`.
+    /// Makes a disk that takes `bytes` in the file `image`, or takes one that is ready.
     pub(crate) fn create(&self, image: &Path, bytes: u64) -> Result<ScratchDisk, SandboxError> {
+        let taken = {
+            let mut ready = lock(&self.ready);
+            if ready.bytes == bytes {
+                ready.disks.pop()
+            } else {
+                None
+            }
+        };
+        if let Some((path, disk)) = taken {
+            // The directory of the sandbox may be on another file system.
+            if fs::rename(&path, image).is_ok() {
+                return Ok(disk);
+            }
+            let _ = fs::remove_file(&path);
+        }
+        self.make(image, bytes)
+    }
+
+    /// Makes disks of this size ahead, in the background.
+    pub(crate) fn fill(disks: &Arc<Self>, bytes: u64) {
+        if bytes < MIN_AHEAD {
+            return;
+        }
+        let mut ready = lock(&disks.ready);
+        if ready.bytes != bytes {
+            for (path, _) in ready.disks.drain(..) {
+                let _ = fs::remove_file(path);
+            }
+            ready.bytes = bytes;
+        }
+        if ready.filling || ready.disks.len() >= AHEAD {
+            return;
+        }
+        ready.filling = true;
+        drop(ready);
+        let disks = Arc::clone(disks);
+        std::thread::spawn(move || disks.fill_now(bytes));
+    }
+
+    fn fill_now(&self, bytes: u64) {
+        loop {
+            let path = {
+                let mut ready = lock(&self.ready);
+                if ready.bytes != bytes || ready.disks.len() >= AHEAD {
+                    ready.filling = false;
+                    return;
+                }
+                ready.made += 1;
+                self.ready_dir.join(format!("ready-{}.img", ready.made))
+            };
+            match self.make(&path, bytes) {
+                Ok(disk) => lock(&self.ready).disks.push((path, disk)),
+                Err(error) => {
+                    tracing::debug!(%error, "no scratch disk is made ahead");
+                    let _ = fs::remove_file(&path);
+                    lock(&self.ready).filling = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn make(&self, image: &Path, bytes: u64) -> Result<ScratchDisk, SandboxError> {
         let template = self.template(bytes)?;
         let file = copy_sparse(&template, image).map_err(SandboxError::io("write", image))?;
         ScratchDisk::open(image, &file)
@@ -58,10 +139,7 @@ impl ScratchDisks {
         if path.exists() {
             return Ok(path);
         }
-        let _only_one = self
-            .formatting
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _only_one = lock(&self.formatting);
         if !path.exists() {
             let partial = self
                 .templates
@@ -107,6 +185,10 @@ impl ScratchDisk {
         move_mount(&self.mount, "", rustix::fs::CWD, target, flags)
             .map_err(|error| SandboxError::io("mount on", target)(error.into()))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Formats an image that takes `bytes` beside its own tables.
