@@ -182,7 +182,9 @@ pub fn matches(pattern: &str, path: &str) -> bool {
 /// Whether something below the directory at a relative path may match a pattern.
 #[must_use]
 pub fn may_match_below(pattern: &str, directory: &str) -> bool {
-    pattern.match_indices('/').any(|(at, _)| matches(&pattern[..at], directory))
+    pattern
+        .match_indices('/')
+        .any(|(at, _)| matches(&pattern[..at], directory))
 }
 
 fn matches_component(pattern: &str, name: &str) -> bool {

@@ -135,4 +135,16 @@ mod tests {
     fn characters_of_overlay_options_are_escaped() {
         assert_eq!(escaped(Path::new("/a:b,c")), b"/a\\:b\\,c");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_tables_never_panic(table in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = mount_points(&table).count();
+        }
+
+        #[test]
+        fn escapes_at_any_place_never_panic(field in r"[\\0-9a ]{0,12}") {
+            let _ = unescaped(field.as_bytes());
+        }
+    }
 }

@@ -109,6 +109,30 @@ on_real_backends! {
         sandbox.stop().await.unwrap().remove().await.unwrap();
     }
 
+    async fn many_sandboxes_start_and_end_at_once(world) {
+        let specs: Vec<_> = (0..12).map(|_| world.spec()).collect();
+        let traces: Vec<_> = specs.iter().map(|s| (s.dir.clone(), s.id.clone())).collect();
+        let runs = specs.into_iter().map(|spec| async {
+            let sandbox = world.backend.create(spec).await.unwrap();
+            assert_eq!(run(&*sandbox, script("echo ok")).await.stdout, "ok\n");
+            sandbox.stop().await.unwrap().remove().await.unwrap();
+        });
+        futures::future::join_all(runs).await;
+        for (dir, id) in traces {
+            assert_no_trace(&dir, &id);
+        }
+    }
+
+    async fn a_sandbox_that_is_dropped_is_killed_and_found(world) {
+        let spec = world.spec();
+        let (dir, id) = (spec.dir.clone(), spec.id.clone());
+        let sandbox = world.backend.create(spec).await.unwrap();
+        drop(sandbox);
+        let stopped = world.backend.sweep(&dir).await.unwrap().expect("it is found");
+        stopped.remove().await.unwrap();
+        assert_no_trace(&dir, &id);
+    }
+
     async fn without_network_nothing_listens(world) {
         let mut spec = world.spec();
         spec.network = false;
