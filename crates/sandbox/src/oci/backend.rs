@@ -94,6 +94,7 @@ impl OciBackend {
         let (prepared, prepared_layout) = (self.prepared.clone(), layout.clone());
         let disk_bytes = spec.resources.disk_bytes;
         let (cgroup, disk_at_start) = blocking(move || {
+            let _lock = prepared_layout.lock()?;
             let cgroup = prepare(&prepared, &prepared_layout, &spec)?;
             Ok((cgroup, disk_used(&prepared_layout)?))
         })
@@ -220,6 +221,7 @@ impl Backend for OciBackend {
             let Some(layout) = Layout::find(&dir)? else {
                 return Ok(None);
             };
+            let _lock = layout.lock()?;
             let stopped: Box<dyn Stopped> = Box::new(OciStopped::recover(layout)?);
             Ok(Some(stopped))
         })

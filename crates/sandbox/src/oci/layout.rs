@@ -82,6 +82,20 @@ impl Layout {
         write().map_err(SandboxError::io("write", &path))
     }
 
+    /// Keeps a sweep and a creation that was cancelled in the middle apart; fails once the sandbox
+    /// has been removed.
+    pub(crate) fn lock(&self) -> Result<fs::File, SandboxError> {
+        let path = self.dir.join(RECORD);
+        let lock = || {
+            let file = fs::File::open(&path)?;
+            file.lock()?;
+            // It may have been removed while this waited.
+            fs::metadata(&path)?;
+            Ok(file)
+        };
+        lock().map_err(SandboxError::io("lock", &path))
+    }
+
     pub(crate) fn container(&self) -> &str {
         &self.id
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -24,25 +24,32 @@ pub(crate) fn end_contained(layout: &Layout) -> Result<(), SandboxError> {
 }
 
 /// Kills the runtime's own processes that an earlier process of ours has left: those whose command
-/// line names the sandbox's run directory.
+/// line names the sandbox's run directory. A runtime that is just starting another of them is
+/// looked at again.
 pub(crate) fn end_runtimes(layout: &Layout) {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return;
-    };
+    let deadline = Instant::now() + PATIENCE;
+    let mut quiet = 0;
+    while quiet < 2 && Instant::now() < deadline {
+        quiet = if end_named(layout) { 0 } else { quiet + 1 };
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// One look at all processes; whether there was one to kill.
+fn end_named(layout: &Layout) -> bool {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    for entry in entries.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
+    let mut found = false;
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         if pid != own && names(&line, &layout.run) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            found |= kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok();
         }
     }
+    found
 }
 
 /// Whether an argument is a path below `run`, alone or after `--option=`.

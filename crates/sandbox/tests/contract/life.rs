@@ -133,6 +133,23 @@ on_real_backends! {
         assert_no_trace(&dir, &id);
     }
 
+    async fn a_creation_cancelled_at_any_moment_leaves_nothing_after_a_sweep(world) {
+        for millis in [0, 1, 3, 6, 10, 20, 40, 80] {
+            let spec = world.spec();
+            let (dir, id) = (spec.dir.clone(), spec.id.clone());
+            let patience = std::time::Duration::from_millis(millis);
+            let _ = tokio::time::timeout(patience, world.backend.create(spec)).await;
+            // What was begun in the background may end later; the next sweep finds it.
+            for _ in 0..2 {
+                if let Some(stopped) = world.backend.sweep(&dir).await.unwrap() {
+                    stopped.remove().await.unwrap();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            assert_no_trace(&dir, &id);
+        }
+    }
+
     async fn without_network_nothing_listens(world) {
         let mut spec = world.spec();
         spec.network = false;
