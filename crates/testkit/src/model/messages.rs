@@ -10,36 +10,31 @@ pub(super) fn answer(request: &Value) -> String {
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let texts: Vec<String> = messages
+    let mut prompts = Vec::new();
+    let mut tool_done = false;
+    for block in messages
         .iter()
         .filter(|message| message["role"] == "user")
-        .flat_map(texts_of)
-        .collect();
-    let prompts: Vec<String> = texts
-        .into_iter()
-        .filter(|text| command_in(text).is_some())
-        .collect();
-    let tool_done = messages.last().is_some_and(has_tool_result);
+        .flat_map(blocks)
+    {
+        match block["text"].as_str() {
+            Some(text) if command_in(text).is_some() => {
+                prompts.push(text.to_owned());
+                tool_done = false;
+            }
+            _ => tool_done |= block["type"] == "tool_result",
+        }
+    }
     stream(request, &reply(&prompts, tool_done))
 }
 
-fn texts_of(message: &Value) -> Vec<String> {
+/// The blocks of a message, whose content may be a bare text.
+fn blocks(message: &Value) -> Vec<Value> {
     match &message["content"] {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(blocks) => blocks
-            .iter()
-            .filter_map(|block| block["text"].as_str().map(str::to_owned))
-            .collect(),
+        Value::String(text) => vec![json!({ "type": "text", "text": text })],
+        Value::Array(blocks) => blocks.clone(),
         _ => Vec::new(),
     }
-}
-
-fn has_tool_result(message: &Value) -> bool {
-    let blocks = message["content"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    blocks.iter().any(|block| block["type"] == "tool_result")
 }
 
 fn stream(request: &Value, reply: &Reply) -> String {
