@@ -16,8 +16,20 @@ const EDGES: &[(&str, &[&str])] = &[
     ("vm0-egress", &["vm0-model"]),
     ("vm0-client", &["vm0-model"]),
     ("vm0-server", &["vm0-model", "vm0-store", "vm0-blob"]),
-    ("vm0-runner", &["vm0-model", "vm0-client", "vm0-sandbox", "vm0-egress", "vm0-blob"]),
-    ("vm0-cli", &["vm0-model", "vm0-client", "vm0-server", "vm0-runner"]),
+    (
+        "vm0-runner",
+        &[
+            "vm0-model",
+            "vm0-client",
+            "vm0-sandbox",
+            "vm0-egress",
+            "vm0-blob",
+        ],
+    ),
+    (
+        "vm0-cli",
+        &["vm0-model", "vm0-client", "vm0-server", "vm0-runner"],
+    ),
     ("vm0-testkit", &["vm0-egress"]),
     ("xtask", &["vm0-model"]),
 ];
@@ -49,9 +61,14 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
 fn faults_of(package: &Package) -> Vec<String> {
     let name = package.name.as_str();
     let Some((_, allowed)) = EDGES.iter().find(|(owner, _)| *owner == name) else {
-        return vec![format!("{name} is not in the list of crates of xtask/src/tidy/edges.rs")];
+        return vec![format!(
+            "{name} is not in the list of crates of xtask/src/tidy/edges.rs"
+        )];
     };
-    let used = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal);
+    let used = package
+        .dependencies
+        .iter()
+        .filter(|d| d.kind == DependencyKind::Normal);
     used.filter_map(|dependency| {
         let used = dependency.name.as_str();
         if used.starts_with("vm0-") && !allowed.contains(&used) {

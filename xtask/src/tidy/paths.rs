@@ -3,7 +3,11 @@
 use super::tidier::SourceFile;
 
 /// Beginnings of such paths, written so that this file does not contain them.
-const HOMES: &[&str] = &[concat!("/", "work/"), concat!("/", "Users/"), concat!("/", "root/")];
+const HOMES: &[&str] = &[
+    concat!("/", "work/"),
+    concat!("/", "Users/"),
+    concat!("/", "root/"),
+];
 
 pub(crate) fn check(files: &[SourceFile]) -> Vec<String> {
     files.iter().flat_map(faults_of).collect()

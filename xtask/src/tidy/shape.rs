@@ -7,8 +7,21 @@ use super::tidier::SourceFile;
 const MAX_LINES: usize = 800;
 
 const LOGIC: &[&str] = &[
-    "fn ", "pub fn ", "pub(crate) fn ", "async fn ", "pub async fn ", "impl ", "impl<", "struct ",
-    "pub struct ", "enum ", "pub enum ", "trait ", "pub trait ", "static ", "pub static ",
+    "fn ",
+    "pub fn ",
+    "pub(crate) fn ",
+    "async fn ",
+    "pub async fn ",
+    "impl ",
+    "impl<",
+    "struct ",
+    "pub struct ",
+    "enum ",
+    "pub enum ",
+    "trait ",
+    "pub trait ",
+    "static ",
+    "pub static ",
     "macro_rules!",
 ];
 
@@ -21,7 +34,10 @@ pub(crate) fn check(files: &[SourceFile]) -> Vec<String> {
         }
         let lines = production_lines(&file.text);
         if lines > MAX_LINES && !is_test(&file.path) {
-            faults.push(format!("{}: {lines} lines; which noun is missing?", file.path));
+            faults.push(format!(
+                "{}: {lines} lines; which noun is missing?",
+                file.path
+            ));
         }
         faults
     })
@@ -37,10 +53,15 @@ fn is_test(path: &str) -> bool {
 }
 
 fn logic_in_table(file: &SourceFile) -> Option<String> {
-    let line = file.text.lines().position(|line| LOGIC.iter().any(|start| line.starts_with(start)));
+    let line = file
+        .text
+        .lines()
+        .position(|line| LOGIC.iter().any(|start| line.starts_with(start)));
     line.map(|at| format!("{}:{}: logic in a table of contents", file.path, at + 1))
 }
 
 fn production_lines(text: &str) -> usize {
-    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count()
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .count()
 }

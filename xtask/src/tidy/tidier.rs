@@ -33,12 +33,21 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is below the root").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is below the root")
+        .to_owned()
 }
 
 fn tracked_files(root: &Path) -> Vec<SourceFile> {
     let output = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(root)
         .output()
         .expect("git lists the files of a checkout");
@@ -47,7 +56,10 @@ fn tracked_files(root: &Path) -> Vec<SourceFile> {
         .split_terminator('\0')
         .filter_map(|path| {
             let text = std::fs::read_to_string(root.join(path)).ok()?;
-            Some(SourceFile { path: path.to_owned(), text })
+            Some(SourceFile {
+                path: path.to_owned(),
+                text,
+            })
         })
         .collect()
 }

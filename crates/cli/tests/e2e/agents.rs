@@ -16,7 +16,7 @@ crate::on_each_sandbox!(
     a_model_that_is_not_allowed_is_not_reached,
 );
 
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// The image store that all tests share, with the image of `framework` in it. The first test
 /// builds it, as an operator would; a lock file lets the others wait.

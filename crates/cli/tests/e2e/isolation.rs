@@ -52,7 +52,7 @@ async fn the_host_is_out_of_sight(kind: &str) {
         &[
             probe("control: an own file", "echo x > own && grep -q x own"),
             probe("file of the host", format!("cat {}", secret.display())),
-            probe("home of root", "ls /root/.ssh /root/.cargo"),
+            probe("home of root", "ls ~root/.ssh ~root/.cargo"),
             probe("shadow", "grep -q root /etc/shadow"),
             probe("passwd of the host", "[ $(wc -l < /etc/passwd) -gt 8 ]"),
             probe(

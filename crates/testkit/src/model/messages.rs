@@ -38,6 +38,8 @@ fn blocks(message: &Value) -> Vec<Value> {
 }
 
 fn stream(request: &Value, reply: &Reply) -> String {
+    // Claude Code takes a call with the id of an earlier one for that earlier one.
+    let number = request["messages"].as_array().map_or(0, Vec::len);
     let (start, delta, stop_reason) = match reply {
         Reply::Text(text) => (
             json!({ "type": "text", "text": "" }),
@@ -47,14 +49,14 @@ fn stream(request: &Value, reply: &Reply) -> String {
         Reply::Run(command) => {
             let input = json!({ "command": command, "description": "Runs the command" });
             (
-                json!({ "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {} }),
+                json!({ "type": "tool_use", "id": format!("toolu_{number}"), "name": "Bash", "input": {} }),
                 json!({ "type": "input_json_delta", "partial_json": input.to_string() }),
                 "tool_use",
             )
         }
     };
     let message = json!({
-        "id": "msg_1", "type": "message", "role": "assistant", "content": [],
+        "id": format!("msg_{number}"), "type": "message", "role": "assistant", "content": [],
         "model": request["model"], "stop_reason": null, "stop_sequence": null,
         "usage": { "input_tokens": 100, "output_tokens": 1,
                    "cache_creation_input_tokens": 10, "cache_read_input_tokens": 20 },
