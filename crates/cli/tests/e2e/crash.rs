@@ -1,7 +1,7 @@
 //! `kill -9` of the server in each phase of a run: afterwards no run is stuck, nothing is left on
 //! the host, no acknowledged event is lost, and the run's files are there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vm0_testkit::{Api, Server, host};
@@ -30,6 +30,18 @@ async fn logged(api: &Api, id: &str, text: &str) {
         logs.to_string().contains(text).then_some(())
     })
     .await;
+}
+
+/// Waits until the runner has begun to make the sandbox of a run.
+fn sandbox_begun(server: &Server, id: &str) {
+    let dir = server
+        .data_dir()
+        .join(format!("runner/runs/{id}-1/sandbox"));
+    let start = Instant::now();
+    while !dir.exists() {
+        assert!(start.elapsed() < LIMIT, "no sandbox was begun");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 async fn outputs(api: &Api, id: &str) -> Vec<Value> {
@@ -106,7 +118,7 @@ async fn killed_while_booting(kind: &str) {
     let body =
         json!({ "agent": "worker", "prompt": "echo x > f; sleep 600", "artifact_name": "w" });
     let id = api.run(&body).await;
-    logged(&api, &id, "[sandbox:boot]").await;
+    sandbox_begun(&server, &id);
     server.crash();
     let run = recovered(&mut server, &id, &[]).await;
     assert_eq!(run["status"], "failed", "{run}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use vm0_testkit::host;
 
 use crate::sandboxes::server;
 
@@ -261,6 +262,7 @@ async fn secrets_are_masked_in_everything_that_comes_out(kind: &str) {
         format!("{secret}\n").as_bytes(),
         "files are left as they are"
     );
+    host::assert_nothing_left(server.data_dir(), &id, Duration::from_secs(60)).await;
     let on_disk = std::process::Command::new("grep")
         .args(["-rlF", "--exclude-dir=packs", secret])
         .arg(server.data_dir())
