@@ -1,14 +1,13 @@
 //! The real Claude Code and the real Codex, unmodified, against the scripted model server.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use vm0_testkit::{ModelServer, Server};
 
-use crate::sandboxes::options;
+use crate::sandboxes::{options, vm0};
 
 crate::on_each_sandbox!(
     claude_code_writes_a_file_and_continues_its_session,
@@ -37,18 +36,6 @@ fn images(framework: &str) -> PathBuf {
         vm0(root, &["image", "build", framework]);
     }
     root.clone()
-}
-
-fn vm0(data_dir: &std::path::Path, args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_vm0"))
-        .args(args)
-        .arg("--data-dir")
-        .arg(data_dir)
-        .output()
-        .expect("vm0 runs");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "vm0 {args:?}: {stderr}");
-    String::from_utf8(output.stdout).expect("text")
 }
 
 fn server(kind: &str, framework: &str, model: &ModelServer) -> Server {

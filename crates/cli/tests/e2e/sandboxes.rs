@@ -1,5 +1,8 @@
 //! Which sandbox runtimes the tests run on.
 
+use std::path::Path;
+use std::process::Command;
+
 use vm0_testkit::{Server, ServerOptions};
 
 /// Declares tests that run once per sandbox runtime: `async fn name(kind: &str)`.
@@ -47,4 +50,17 @@ pub(crate) fn options(kind: &str) -> ServerOptions {
 /// A server with this kind of sandbox.
 pub(crate) fn server(kind: &str) -> Server {
     options(kind).start()
+}
+
+/// Runs the command line on a data directory and gives what it printed.
+pub(crate) fn vm0(data_dir: &Path, args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_vm0"))
+        .args(args)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .output()
+        .expect("vm0 runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "vm0 {args:?}: {stderr}");
+    String::from_utf8(output.stdout).expect("text")
 }
