@@ -18,8 +18,11 @@ pub const RUN_BODY_MAX_BYTES: usize = 2 * MIB as usize;
 pub const UPLOAD_BODY_MAX_BYTES: usize = 256 * MIB as usize;
 /// Nesting of a JSON or YAML body.
 pub const NESTING_MAX: usize = 32;
-/// The time in which a request's headers and body must arrive, unless it is an object upload.
+/// The time in which a request's headers and body must arrive; of an object upload, the next part
+/// of its body.
 pub const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections to the server at a time; more wait in the listener's queue.
+pub const SERVER_CONNECTIONS_MAX: usize = 16_384;
 
 /// The regular files of one version, in bytes (API 1.8).
 pub const VERSION_MAX_BYTES: u64 = 4 * GIB;
@@ -61,6 +64,9 @@ pub const OUTPUT_MAX_BYTES: usize = MIB as usize;
 pub const ERROR_MAX_CHARS: usize = 4096;
 /// A batch of events on the runner API, in bytes.
 pub const EVENT_BATCH_MAX_BYTES: usize = 4 * MIB as usize;
+/// Log entries and samples of a run are gathered this long into one batch; they reach the server
+/// within a second (agent reference 4.8).
+pub const LOG_GATHER: Duration = Duration::from_millis(200);
 /// A batch of events on the runner API, in events.
 pub const EVENT_BATCH_MAX: usize = 500;
 /// Events of one run waiting on the runner's disk, in bytes; a full spool stops the agent's output.

@@ -2,6 +2,7 @@
 //! gathers meanwhile.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,8 @@ pub(crate) trait Feed: Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether a terminal run takes no more of it.
     const ENDS_WITH_RUN: bool;
+    /// How long pieces are gathered into one batch, unless somebody waits for them.
+    const GATHERED_FOR: Duration;
 
     /// Appends `items` after the first `offset` ones.
     async fn post(
@@ -50,6 +53,7 @@ impl Feed for Events {
     type Item = NewEvent;
     const NAME: &'static str = "events";
     const ENDS_WITH_RUN: bool = true;
+    const GATHERED_FOR: Duration = Duration::ZERO;
 
     async fn post(
         client: &RunnerClient,
@@ -76,6 +80,7 @@ impl Feed for Logs {
     type Item = LogEntry;
     const NAME: &'static str = "logs";
     const ENDS_WITH_RUN: bool = false;
+    const GATHERED_FOR: Duration = limits::LOG_GATHER;
 
     async fn post(
         client: &RunnerClient,
@@ -102,6 +107,7 @@ impl Feed for Metrics {
     type Item = MetricSample;
     const NAME: &'static str = "metrics";
     const ENDS_WITH_RUN: bool = false;
+    const GATHERED_FOR: Duration = limits::LOG_GATHER;
 
     async fn post(
         client: &RunnerClient,
@@ -128,6 +134,7 @@ impl Feed for Metrics {
 pub(crate) struct Uplink {
     written: spool::RecordsWritten,
     acknowledged: watch::Receiver<u64>,
+    awaited: watch::Sender<bool>,
     _forwarder: AbortOnDropHandle<()>,
 }
 
@@ -140,14 +147,16 @@ impl Uplink {
         let (writer, reader) = spool::create(&run_dir.join(F::NAME))?;
         let written = reader.records_written();
         let (acknowledged, view) = watch::channel(0);
+        let (awaited, hurry) = watch::channel(false);
         let forwarder =
-            tokio::spawn(async move { forward::<F>(reader, &link, &acknowledged).await });
+            tokio::spawn(async move { forward::<F>(reader, &link, &acknowledged, hurry).await });
         let forwarder = AbortOnDropHandle::new(forwarder);
         Ok((
             writer,
             Self {
                 written,
                 acknowledged: view,
+                awaited,
                 _forwarder: forwarder,
             },
         ))
@@ -155,6 +164,7 @@ impl Uplink {
 
     /// Waits until the server has everything, or takes no more.
     pub(crate) async fn flush(&mut self) {
+        self.awaited.send_replace(true);
         let count = self.written.count();
         // An error says that the forwarder has ended: nothing more will be acknowledged.
         let _ended = self
@@ -167,13 +177,28 @@ impl Uplink {
 /// Sends what an earlier process left of a feed.
 pub(crate) async fn resend<F: Feed>(run_dir: &Path, link: &Link) -> Result<(), SegmentError> {
     if let Some(reader) = spool::reopen(&run_dir.join(F::NAME))? {
-        forward::<F>(reader, link, &watch::Sender::new(0)).await;
+        let (_awaited, hurry) = watch::channel(true);
+        forward::<F>(reader, link, &watch::Sender::new(0), hurry).await;
     }
     Ok(())
 }
 
-async fn forward<F: Feed>(mut reader: SpoolReader, link: &Link, acknowledged: &watch::Sender<u64>) {
+async fn forward<F: Feed>(
+    mut reader: SpoolReader,
+    link: &Link,
+    acknowledged: &watch::Sender<u64>,
+    mut awaited: watch::Receiver<bool>,
+) {
     loop {
+        reader.ready(1).await;
+        let enough = async {
+            tokio::select! {
+                () = reader.ready(limits::EVENT_BATCH_MAX as u64) => {}
+                // An error says that nobody will wait.
+                _ = awaited.wait_for(|awaited| *awaited) => {}
+            }
+        };
+        let _gathered = tokio::time::timeout(F::GATHERED_FOR, enough).await;
         let batch = reader
             .next(limits::EVENT_BATCH_MAX, limits::EVENT_BATCH_MAX_BYTES / 2)
             .await;

@@ -67,6 +67,16 @@ impl SpoolReader {
         RecordsWritten(self.written.clone())
     }
 
+    /// Waits until there are `records` to be read, or the spool is closed.
+    pub(crate) async fn ready(&mut self, records: u64) {
+        let enough = self.place.offset + records;
+        // An error says that the writer is gone.
+        let _ = self
+            .written
+            .wait_for(|written| written.records >= enough || written.closed)
+            .await;
+    }
+
     /// The next records, as soon as there is one: at most `max_records`, and not more than
     /// `max_bytes` unless the first is longer. `None` once the spool is closed and read.
     ///
