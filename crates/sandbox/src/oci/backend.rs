@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use super::cgroup::CgroupLayout;
+use super::handover::Handover;
 use super::layout::Layout;
 use super::prepare::prepare;
 use super::process;
@@ -92,15 +93,26 @@ impl OciBackend {
 
     async fn start(&self, layout: &Layout, spec: SandboxSpec) -> Result<OciSandbox, SandboxError> {
         let (prepared, prepared_layout) = (self.prepared.clone(), layout.clone());
-        let disk_bytes = spec.resources.disk_bytes;
-        let (cgroup, disk_at_start) = blocking(move || {
-            let _lock = prepared_layout.lock()?;
-            let cgroup = prepare(&prepared, &prepared_layout, &spec)?;
-            Ok((cgroup, disk_used(&prepared_layout)?))
+        let (program, disk_bytes) = (self.program.clone(), spec.resources.disk_bytes);
+        let runtime = self.prepared.runtime;
+        let (cgroup, disk_at_start, mut child, handover) = blocking(move || {
+            let layout = prepared_layout;
+            let _lock = layout.lock()?;
+            let mut handover = Handover::begin(runtime, &layout)
+                .map_err(SandboxError::io("write", layout.config()))?;
+            let early = match runtime {
+                Runtime::Runc => Some(runtime.spawn(&program, &layout)?),
+                Runtime::Runsc => None,
+            };
+            let cgroup = prepare(&prepared, &layout, &spec, &mut handover)?;
+            let disk_at_start = disk_used(&layout)?;
+            let child = match early {
+                Some(child) => child,
+                None => runtime.spawn(&program, &layout)?,
+            };
+            Ok((cgroup, disk_at_start, child, handover))
         })
         .await?;
-        let runtime = self.prepared.runtime;
-        let mut child = runtime.spawn(&self.program, layout)?;
         let reader = child.stdout.take().expect("asked for a pipe");
         let writer = child.stdin.take().expect("asked for a pipe");
         let counted = cgroup.clone();
@@ -120,6 +132,7 @@ impl OciBackend {
                 });
             }
         };
+        drop(handover);
         ScratchDisks::fill(&self.prepared.scratch, disk_bytes);
         Ok(OciSandbox {
             layout: layout.clone(),

@@ -128,6 +128,11 @@ impl Layout {
         self.run.join("bundle")
     }
 
+    /// The configuration in the bundle.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.bundle().join("config.json")
+    }
+
     pub(crate) fn runtime_root(&self) -> PathBuf {
         self.run.join("runtime")
     }

@@ -11,6 +11,7 @@
 mod backend;
 mod bundle;
 mod cgroup;
+mod handover;
 mod layout;
 mod loop_device;
 mod mount;

@@ -1,8 +1,6 @@
 //! Everything of a sandbox that is made before its runtime starts. Blocking.
 
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, openat2};
@@ -10,9 +8,11 @@ use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, op
 use super::backend::Prepared;
 use super::bundle::{self, Bound, contains_home};
 use super::cgroup::Cgroup;
+use super::handover::Handover;
 use super::layout::Layout;
 use super::mount;
 use super::runtime::Runtime;
+use super::scratch::directory;
 use crate::contract::{Resources, RootImage, SandboxSpec};
 use crate::error::SandboxError;
 use crate::ids;
@@ -22,11 +22,12 @@ const RUNSC_MEMORY: u64 = 64 << 20;
 /// Tasks on the host of gVisor itself; each of the sandbox's may have two.
 const RUNSC_TASKS: u32 = 256;
 
-/// Makes disk, overlays, control group and bundle.
+/// Makes disk, overlays, control group and the configuration for the runtime.
 pub(crate) fn prepare(
     backend: &Prepared,
     layout: &Layout,
     spec: &SandboxSpec,
+    handover: &mut Handover,
 ) -> Result<Cgroup, SandboxError> {
     make_directories(layout, spec)?;
     let disk = backend
@@ -56,8 +57,9 @@ pub(crate) fn prepare(
         })
         .collect();
     let config = bundle::config(backend.runtime, layout, spec, &cgroup.oci_path(), &bound);
-    let path = layout.bundle().join("config.json");
-    fs::write(&path, config.to_string()).map_err(SandboxError::io("write", &path))?;
+    handover
+        .give(&config.to_string())
+        .map_err(SandboxError::io("write", layout.config()))?;
     Ok(cgroup)
 }
 
@@ -71,33 +73,18 @@ fn runsc_limits(limits: &Resources) -> Resources {
 
 fn make_directories(layout: &Layout, spec: &SandboxSpec) -> Result<(), SandboxError> {
     let make = || {
-        let mut paths = vec![
-            layout.scratch(),
-            layout.root(),
-            layout.bundle(),
-            layout.runtime_root(),
-        ];
+        let mut paths = vec![layout.scratch(), layout.root()];
         paths.extend((0..spec.mounts.len()).map(|index| layout.mount(index)));
         for path in paths {
             fs::create_dir_all(path)?;
         }
-        fs::write(layout.agent(), "")?;
-        // The root inside must be able to pass; the state of the runtime is not for it.
-        fs::set_permissions(layout.runtime_root(), Permissions::from_mode(0o700))
+        fs::write(layout.agent(), "")
     };
     make().map_err(SandboxError::io("make", &layout.run))
 }
 
 fn make_scratch(layout: &Layout, spec: &SandboxSpec) -> Result<(), SandboxError> {
     let make = || {
-        let root = layout.on_scratch("root");
-        directory(&root.join("upper"), ids::BASE, 0o755)?;
-        fs::create_dir(root.join("work"))?;
-        directory(&layout.on_scratch("vm0"), ids::BASE, 0o755)?;
-        fs::write(layout.on_scratch("vm0/agent"), "")?;
-        for name in ["tmp", "var-tmp"] {
-            directory(&layout.on_scratch(name), ids::BASE, 0o1777)?;
-        }
         if spec.mounts.iter().any(|mount| contains_home(&mount.target)) {
             directory(&layout.on_scratch("home"), ids::USER, 0o755)?;
         }
@@ -112,12 +99,6 @@ fn make_scratch(layout: &Layout, spec: &SandboxSpec) -> Result<(), SandboxError>
         Ok(())
     };
     make().map_err(SandboxError::io("write", layout.scratch()))
-}
-
-fn directory(path: &Path, owner: u32, mode: u32) -> io::Result<()> {
-    fs::create_dir_all(path)?;
-    chown(path, Some(owner), Some(owner))?;
-    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 fn mount_root(backend: &Prepared, layout: &Layout, spec: &SandboxSpec) -> Result<(), SandboxError> {

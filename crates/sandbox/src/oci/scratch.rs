@@ -3,10 +3,10 @@
 //! Formatted once for each size and then copied, a few hundred kilobytes however large it is.
 //! Without a journal: nothing on it survives a crash of the host's kernel in a known state anyway.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use rustix::mount::{
 
 use super::loop_device::LoopDevice;
 use crate::error::SandboxError;
+use crate::ids;
 
 const BYTES_PER_INODE: u64 = 16 * 1024;
 const INODE_BYTES: u64 = 256;
@@ -101,7 +102,10 @@ impl ScratchDisks {
         ready.filling = true;
         drop(ready);
         let disks = Arc::clone(disks);
-        std::thread::spawn(move || disks.fill_now(bytes));
+        std::thread::spawn(move || {
+            super::stopped::give_way();
+            disks.fill_now(bytes);
+        });
     }
 
     fn fill_now(&self, bytes: u64) {
@@ -130,7 +134,9 @@ impl ScratchDisks {
     fn make(&self, image: &Path, bytes: u64) -> Result<ScratchDisk, SandboxError> {
         let template = self.template(bytes)?;
         let file = copy_sparse(&template, image).map_err(SandboxError::io("write", image))?;
-        ScratchDisk::open(image, &file)
+        let disk = ScratchDisk::open(image, &file)?;
+        disk.furnish().map_err(SandboxError::io("write", image))?;
+        Ok(disk)
     }
 
     fn template(&self, bytes: u64) -> Result<PathBuf, SandboxError> {
@@ -169,6 +175,19 @@ impl ScratchDisk {
         Ok(Self { mount })
     }
 
+    /// Makes the directories that every sandbox has on its disk.
+    fn furnish(&self) -> io::Result<()> {
+        let top = PathBuf::from(format!("/proc/self/fd/{}", self.mount.as_raw_fd()));
+        directory(&top.join("root/upper"), ids::BASE, 0o755)?;
+        fs::create_dir(top.join("root/work"))?;
+        directory(&top.join("vm0"), ids::BASE, 0o755)?;
+        fs::write(top.join("vm0/agent"), "")?;
+        for name in ["tmp", "var-tmp"] {
+            directory(&top.join(name), ids::BASE, 0o1777)?;
+        }
+        Ok(())
+    }
+
     /// Opens the disk in an image that is already there.
     pub(crate) fn reopen(image: &Path) -> Result<Self, SandboxError> {
         let file = OpenOptions::new()
@@ -185,6 +204,13 @@ impl ScratchDisk {
         move_mount(&self.mount, "", rustix::fs::CWD, target, flags)
             .map_err(|error| SandboxError::io("mount on", target)(error.into()))
     }
+}
+
+/// Makes a directory of this owner and mode.
+pub(crate) fn directory(path: &Path, owner: u32, mode: u32) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    chown(path, Some(owner), Some(owner))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,6 +14,7 @@ use crate::contract::Stopped;
 use crate::error::SandboxError;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const LOWER_PRIORITY: i32 = 5;
 
 /// What is left of a sandbox.
 pub(crate) struct OciStopped {
@@ -55,7 +56,7 @@ impl Stopped for OciStopped {
     }
 
     async fn remove(self: Box<Self>) -> Result<(), SandboxError> {
-        blocking(move || remove(&self.layout)).await
+        behind(move || remove(&self.layout)).await
     }
 }
 
@@ -68,6 +69,27 @@ fn remove(layout: &Layout) -> Result<(), SandboxError> {
         .map_err(SandboxError::io("remove", cgroup.oci_path()))?;
     mount::remove_tree(&layout.run)?;
     mount::remove_tree(&layout.dir)
+}
+
+/// Runs blocking work that nobody waits for to its end, on a thread that gives way to others.
+async fn behind<T, F>(work: F) -> Result<T, SandboxError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, SandboxError> + Send + 'static,
+{
+    let (done, result) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        give_way();
+        // A caller that has gone away needs no answer.
+        let _ = done.send(work());
+    });
+    result.await.unwrap_or(Err(SandboxError::Gone))
+}
+
+/// Gives this thread a lower priority, so that it does not slow the start of the next sandbox.
+pub(crate) fn give_way() {
+    // Without it the work is done all the same.
+    let _ = rustix::process::setpriority_process(None, LOWER_PRIORITY);
 }
 
 /// Runs blocking work to its end even if the caller is cancelled.
