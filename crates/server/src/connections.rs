@@ -13,15 +13,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use vm0_model::limits;
 
-/// Connections at a time; more wait in the listener's queue.
-const CONNECTIONS_MAX: usize = 8192;
 /// Pause after an accept that failed, normally for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until `stop` says so, then lets the requests in flight finish.
 pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let tasks = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(limits::SERVER_CONNECTIONS_MAX));
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;

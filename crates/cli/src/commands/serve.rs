@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vm0_client::ServerUrl;
 use vm0_model::token::{TokenKind, TokenSecret};
 use vm0_runner::{Runner, RunnerError, RunningRunner};
@@ -19,6 +20,8 @@ use crate::stop_signal::StopSignal;
 
 /// The name of the built-in runner.
 const RUNNER_NAME: &str = "builtin";
+/// Files that are open at a time: a connection is one, and one that carries an archive two.
+const OPEN_FILES: u64 = 65_536;
 
 /// Options of `vm0 serve`.
 #[derive(Debug, Args)]
@@ -60,6 +63,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 /// Does it: answers requests and executes runs until a signal comes.
 pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult {
     log_service(args.runner.log_format)?;
+    raise_open_files();
     let data_dir = context.data_dir()?;
     let mut signal = StopSignal::listen()?;
     if !args.listen.ip().is_loopback() {
@@ -117,6 +121,18 @@ async fn start_runner(
         .map_err(|error| runner_failure(&error))?;
     tracing::info!(sandbox = runner.sandbox_kind(), "runs are executed here");
     Ok(runner)
+}
+
+/// Takes as many open files as this process may have, up to what the server uses.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: Some(limit.maximum.map_or(OPEN_FILES, |max| max.min(OPEN_FILES))),
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, limit = limit.current, "few files can be open at a time");
+    }
 }
 
 /// Where this process reaches its own server.

@@ -1,13 +1,16 @@
 //! Signed URLs: objects of uploads are put here, archives are got here (API 8.4, 8.6).
 
-use axum::body::Body;
+use axum::BoxError;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use percent_encoding::percent_decode_str;
 use vm0_blob::UploadObject;
-use vm0_model::{ApiError, ErrorCode};
+use vm0_model::{ApiError, ErrorCode, limits};
 
 use super::extract::{PathIds, QueryValues, drain_unless_expecting};
 use super::respond::HttpResult;
@@ -62,11 +65,24 @@ async fn object_put(
         .find(|object| object.file_name() == ids.second());
     let unknown = || ApiError::new(ErrorCode::InvalidSignature, "The URL names no object");
     let object = object.ok_or_else(unknown)?;
-    let put = app.object_put(ids.first(), object, &mut stream).await;
+    let coming = unless_stalled(&mut stream);
+    let put = app.object_put(ids.first(), object, coming).await;
     if put.is_err() {
         drain_unless_expecting(&parts.headers, &mut stream).await;
     }
     put.map(|()| StatusCode::OK)
+}
+
+/// The parts of a body; one that does not come in time ends it with an error.
+fn unless_stalled(body: &mut BodyDataStream) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
+    stream::unfold(body, |body| async move {
+        let part = tokio::time::timeout(limits::REQUEST_READ_TIMEOUT, body.next()).await;
+        let part = match part {
+            Ok(part) => part?.map_err(BoxError::from),
+            Err(late) => Err(late.into()),
+        };
+        Some((part, body))
+    })
 }
 
 async fn object_archive(
