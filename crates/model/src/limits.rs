@@ -47,6 +47,8 @@ pub const CHUNKING_MIN_BYTES: u64 = 4 * MIB;
 
 /// Variables and secrets of one agent after expansion, in bytes (API 1.8).
 pub const ENVIRONMENT_MAX_BYTES: usize = 128 * KIB as usize;
+/// The value of a stored secret or variable, in bytes (API 1.8).
+pub const STORED_VALUE_MAX_BYTES: usize = 64 * KIB as usize;
 /// An agent file, in bytes.
 pub const CONFIG_MAX_BYTES: usize = MIB as usize;
 
@@ -114,6 +116,15 @@ pub const GATEWAY_ADDRESSES_MAX: usize = 16;
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Characters of an idempotency key.
 pub const IDEMPOTENCY_KEY_MAX_CHARS: usize = 255;
+
+/// Characters of the name of a token (API 12).
+pub const TOKEN_NAME_MAX_CHARS: usize = 100;
+/// Default `expires_in_days` of a token (API 12).
+pub const TOKEN_EXPIRES_DEFAULT_DAYS: u32 = 90;
+/// Largest `expires_in_days` of a token (API 12).
+pub const TOKEN_EXPIRES_MAX_DAYS: u32 = 365;
+/// `last_used_at` of a token is written at most this often.
+pub const TOKEN_USE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Default page size of a list.
 pub const PAGE_DEFAULT: u32 = 20;

@@ -22,6 +22,15 @@ pub fn is_variable_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// Whether `text` names a stored secret or variable: `^[A-Z][A-Z0-9_]{0,254}$` (API 11).
+pub fn is_stored_name(text: &str) -> bool {
+    (1..=255).contains(&text.len())
+        && text.as_bytes()[0].is_ascii_uppercase()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 /// Whether `text` is a key below `volumes`: `^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`.
 pub fn is_volume_key(text: &str) -> bool {
     starts_alphanumeric(text, b"_-")
@@ -92,12 +101,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn stored_names_are_upper_case_and_have_at_most_255_characters() {
+        let longest = "A".repeat(255);
+        for good in ["A", "API_KEY", "A_", "A1", longest.as_str()] {
+            assert!(is_stored_name(good), "{good}");
+        }
+        let too_long = "A".repeat(256);
+        for bad in [
+            "",
+            "_A",
+            "1A",
+            "a",
+            "Ab",
+            "A-B",
+            "A B",
+            "A\n",
+            "É",
+            too_long.as_str(),
+        ] {
+            assert!(!is_stored_name(bad), "{bad:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn names_of_the_pattern_are_accepted(
             storage in "[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?",
             agent in "[A-Za-z0-9][A-Za-z0-9-]{1,62}[A-Za-z0-9]",
             variable in "[A-Za-z_][A-Za-z0-9_]*",
+            stored in "[A-Z][A-Z0-9_]{0,254}",
             key in "[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
             user in "[A-Za-z0-9][A-Za-z0-9._@-]{0,63}",
         ) {
@@ -105,6 +138,8 @@ mod tests {
             prop_assert!(is_agent_name(&agent));
             prop_assert!(is_agent_name(&agent.to_ascii_lowercase()));
             prop_assert!(is_variable_name(&variable));
+            prop_assert!(is_stored_name(&stored));
+            prop_assert!(is_variable_name(&stored), "a template can name it");
             prop_assert!(is_volume_key(&key));
             prop_assert!(is_user_name(&user));
         }
@@ -112,7 +147,7 @@ mod tests {
         #[test]
         fn no_name_can_leave_its_folder_or_its_line(text in "\\PC*|.*[/\\\\\n\0].*") {
             let accepted = is_storage_name(&text) || is_agent_name(&text) || is_volume_key(&text)
-                || is_variable_name(&text) || is_user_name(&text) || is_skill_name(&text);
+                || is_variable_name(&text) || is_stored_name(&text) || is_user_name(&text) || is_skill_name(&text);
             if accepted {
                 prop_assert!(!text.contains(['/', '\\', '\n', '\0']));
                 prop_assert!(text != "." && text != "..");

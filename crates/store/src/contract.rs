@@ -4,6 +4,8 @@
 //! `user` arguments scope a method: what belongs to another user is as good as absent. Times are
 //! given by the caller; the store has no clock.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use vm0_model::event::{Event, LogEntry, MetricSample, NewEvent};
 use vm0_model::{
@@ -14,20 +16,38 @@ use vm0_model::{
 use crate::error::StoreError;
 use crate::record::{
     AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Appended, CheckpointRecord,
-    ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, RunCancelOutcome, RunCreateOutcome,
-    RunFilter, RunFinish, RunRecord, SavedVersion, SessionRecord, StorageCommit,
-    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, TokenRecord,
-    UploadRecord, UserRecord,
+    ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome, RunCancelOutcome,
+    RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion, SealedSecret, SecretPut,
+    SecretRecord, SessionRecord, StorageCommit, StorageCommitOutcome, StorageRecord,
+    StorageVersionRecord, StoredLog, TokenRecord, UploadRecord, UserRecord, UserTokenRecord,
+    VariablePut, VariableRecord,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// The whole store.
 pub trait Store:
-    UserStore + AgentStore + StorageStore + RunStore + EventStore + SessionStore
+    UserStore
+    + SecretStore
+    + VariableStore
+    + AgentStore
+    + StorageStore
+    + RunStore
+    + EventStore
+    + SessionStore
 {
 }
-impl<T: UserStore + AgentStore + StorageStore + RunStore + EventStore + SessionStore> Store for T {}
+impl<T> Store for T where
+    T: UserStore
+        + SecretStore
+        + VariableStore
+        + AgentStore
+        + StorageStore
+        + RunStore
+        + EventStore
+        + SessionStore
+{
+}
 
 /// Users and tokens.
 #[async_trait]
@@ -40,8 +60,55 @@ pub trait UserStore: Send + Sync + 'static {
     async fn token_create(&self, token: TokenRecord) -> Result<()>;
     /// The token with this hash, expired or not.
     async fn token_find(&self, hash: &str) -> Result<Option<TokenRecord>>;
-    /// Records that a token was used.
-    async fn token_touch(&self, id: TokenId, now: Timestamp) -> Result<()>;
+    /// The tokens of a user, newest first, expired ones included.
+    async fn token_list(&self, user: UserId, page: ListPage) -> Result<Vec<UserTokenRecord>>;
+    /// A token of a user, expired or not.
+    async fn token_view(&self, user: UserId, id: TokenId) -> Result<Option<UserTokenRecord>>;
+    /// Deletes a token of a user; whether there was one.
+    async fn token_delete(&self, user: UserId, id: TokenId) -> Result<bool>;
+    /// Records when tokens were used, unless a later use is recorded. Tokens that are gone are
+    /// left out.
+    async fn token_touch(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<()>;
+}
+
+/// Stored secrets. Values come and go encrypted.
+#[async_trait]
+pub trait SecretStore: Send + Sync + 'static {
+    /// Stores a secret under its name.
+    async fn secret_put(&self, put: SecretPut) -> Result<PutOutcome<SecretRecord>>;
+    /// The secrets of a user, newest first, of one time by name, descending.
+    async fn secret_list(&self, user: UserId, page: ListPage) -> Result<Vec<SecretRecord>>;
+    /// A secret.
+    async fn secret_view(&self, user: UserId, name: &str) -> Result<Option<SecretRecord>>;
+    /// Deletes a secret; whether there was one.
+    async fn secret_delete(&self, user: UserId, name: &str) -> Result<bool>;
+    /// The values of those of the named secrets that are stored, all as they were at one time.
+    async fn secret_find(
+        &self,
+        user: UserId,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<u8>>>;
+    /// At most `limit` secrets of anyone: none if and only if none is stored.
+    async fn secret_sample(&self, limit: u32) -> Result<Vec<SealedSecret>>;
+}
+
+/// Stored variables.
+#[async_trait]
+pub trait VariableStore: Send + Sync + 'static {
+    /// Stores a variable under its name.
+    async fn variable_put(&self, put: VariablePut) -> Result<PutOutcome<VariableRecord>>;
+    /// The variables of a user, newest first, of one time by name, descending.
+    async fn variable_list(&self, user: UserId, page: ListPage) -> Result<Vec<VariableRecord>>;
+    /// A variable.
+    async fn variable_view(&self, user: UserId, name: &str) -> Result<Option<VariableRecord>>;
+    /// Deletes a variable; whether there was one.
+    async fn variable_delete(&self, user: UserId, name: &str) -> Result<bool>;
+    /// The values of those of the named variables that are stored, all as they were at one time.
+    async fn variable_find(
+        &self,
+        user: UserId,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>>;
 }
 
 /// Agents and their versions.

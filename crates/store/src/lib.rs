@@ -1,4 +1,4 @@
-//! Metadata: users, agents, runs, events, storages, sessions.
+//! Metadata: users, stored values, agents, runs, events, storages, sessions.
 //!
 //! [`contract`] is the whole interface: traits of whole-transaction methods over the records of
 //! [`record`]. `sqlite` implements it; another database has the same file list and passes the
@@ -11,7 +11,8 @@ mod sequence;
 pub mod sqlite;
 
 pub use contract::{
-    AgentStore, EventStore, RunStore, SessionStore, StorageStore, Store, UserStore,
+    AgentStore, EventStore, RunStore, SecretStore, SessionStore, StorageStore, Store, UserStore,
+    VariableStore,
 };
 pub use error::StoreError;
 pub use sqlite::SqliteStore;

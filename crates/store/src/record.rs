@@ -52,12 +52,99 @@ pub struct TokenRecord {
     pub created_at: Timestamp,
 }
 
+/// A token of a user as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserTokenRecord {
+    /// Its id.
+    pub id: TokenId,
+    /// Its label.
+    pub name: String,
+    /// What may be shown of it.
+    pub prefix: String,
+    /// When it stops to be valid.
+    pub expires_at: Timestamp,
+    /// When it was used last, as far as that is recorded.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A secret to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretPut {
+    /// The owner.
+    pub user_id: UserId,
+    /// Its name.
+    pub name: String,
+    /// Its value, encrypted.
+    pub sealed: Vec<u8>,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// A stored secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRecord {
+    /// Its name.
+    pub name: String,
+    /// When it was stored first.
+    pub created_at: Timestamp,
+    /// When its value was stored last.
+    pub updated_at: Timestamp,
+}
+
+/// The encrypted value of a secret, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// The owner.
+    pub user_id: UserId,
+    /// The name of the secret.
+    pub name: String,
+    /// Its value, encrypted.
+    pub sealed: Vec<u8>,
+}
+
+/// A variable to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariablePut {
+    /// The owner.
+    pub user_id: UserId,
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// A stored variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariableRecord {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// When it was stored first.
+    pub created_at: Timestamp,
+    /// When its value was stored last.
+    pub updated_at: Timestamp,
+}
+
+/// What became of a value to store under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutOutcome<T> {
+    /// There was none of the name.
+    Created(T),
+    /// It took the place of an earlier one, which keeps its time of creation.
+    Replaced(T),
+}
+
 /// Position in a list ordered by creation time and then id, both descending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPosition {
     /// `created_at` of the last item shown.
     pub created_at: Timestamp,
-    /// Id of the last item shown, as text.
+    /// Id of the last item shown, as text; its name, of items that have no id.
     pub id: String,
 }
 

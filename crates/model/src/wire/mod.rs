@@ -8,4 +8,7 @@ pub mod agents;
 pub mod page;
 pub mod runner;
 pub mod runs;
+pub mod secrets;
 pub mod storages;
+pub mod tokens;
+pub mod variables;

@@ -21,6 +21,7 @@
 //! this runner's, and the runner drops it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +54,7 @@ pub struct Claim {
 }
 
 /// Everything that a runner needs to know of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSpec {
     /// The run.
     pub run_id: RunId,
@@ -81,6 +82,17 @@ pub struct RunSpec {
     pub session_id: Option<SessionId>,
     /// The conversation to resume.
     pub conversation: Option<Conversation>,
+}
+
+impl fmt::Debug for RunSpec {
+    /// Without what may hold the values of secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunSpec")
+            .field("run_id", &self.run_id)
+            .field("agent_name", &self.agent_name)
+            .field("agent_version", &self.agent_version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The artifact of a run.

@@ -1,6 +1,7 @@
 //! Runs and their events (API 4 and 5).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +91,7 @@ pub struct Timings {
 }
 
 /// The body of `POST /v1/runs`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunCreate {
     /// What the agent is asked.
     pub prompt: String,
@@ -127,6 +128,19 @@ pub struct RunCreate {
     /// Deadline in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timeout_seconds: Option<u32>,
+}
+
+impl fmt::Debug for RunCreate {
+    /// Without the values of secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunCreate")
+            .field("checkpoint_id", &self.checkpoint_id)
+            .field("session_id", &self.session_id)
+            .field("agent_id", &self.agent_id)
+            .field("agent", &self.agent)
+            .field("agent_version", &self.agent_version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `data` of the event `output`, and an item of the JSON form.

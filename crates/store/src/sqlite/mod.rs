@@ -6,7 +6,7 @@
 //! | `schema`, `migrations/` | the tables |
 //! | `writer` | the one connection that writes |
 //! | `columns`, `batch` | rows out, rows in |
-//! | `users`, `agents`, `storages`, `runs`, `events`, `sessions` | one file per trait |
+//! | `users`, `secrets`, `variables`, `agents`, `storages`, `runs`, `events`, `sessions` | one file per trait |
 //! | `versions` | recording a version and moving a head, for commits and runs |
 //! | `run_create`, `run_claim`, `run_finish` | transactions of a run |
 //! | `logs`, `metrics` | transactions of a run's telemetry |
@@ -24,10 +24,12 @@ mod run_create;
 mod run_finish;
 mod runs;
 mod schema;
+mod secrets;
 mod sessions;
 mod storages;
 mod store;
 mod users;
+mod variables;
 mod versions;
 mod writer;
 

@@ -5,10 +5,20 @@ use sqlx::Row;
 
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::{
-    agents, events, logs, metrics, run_claim, run_create, runs, sessions, storages, versions,
+    agents, events, logs, metrics, run_claim, run_create, runs, secrets, sessions, storages, users,
+    variables, versions,
 };
 
 const STATEMENTS: &[&str] = &[
+    users::TOKEN_LIST,
+    users::TOKEN_VIEW,
+    users::TOKEN_BY_HASH,
+    secrets::LIST,
+    secrets::VIEW,
+    secrets::VALUE,
+    variables::LIST,
+    variables::VIEW,
+    variables::VALUE,
     agents::LIST,
     agents::LIST_BY_NAME,
     agents::BY_ID,

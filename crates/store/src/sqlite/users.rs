@@ -7,13 +7,26 @@ use vm0_model::{Timestamp, TokenId, UserId};
 
 use crate::contract::UserStore;
 use crate::error::StoreError;
-use crate::record::{TokenOwner, TokenRecord, UserRecord};
-use crate::sqlite::columns::Columns;
+use crate::record::{ListPage, TokenOwner, TokenRecord, UserRecord, UserTokenRecord};
+use crate::sqlite::columns::{Columns, Position, all};
 use crate::sqlite::store::SqliteStore;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-const TOKEN_BY_HASH: &str = "SELECT t.id, t.user_id, u.name AS user_name, t.runner, t.name, t.hash, \
+macro_rules! select_user_token {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, name, prefix, expires_at, last_used_at, created_at FROM tokens WHERE ",
+            $rest
+        )
+    };
+}
+
+pub(super) const TOKEN_LIST: &str = select_user_token!(
+    "user_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"
+);
+pub(super) const TOKEN_VIEW: &str = select_user_token!("user_id = $1 AND id = $2");
+pub(super) const TOKEN_BY_HASH: &str = "SELECT t.id, t.user_id, u.name AS user_name, t.runner, t.name, t.hash, \
      t.prefix, t.expires_at, t.last_used_at, t.created_at \
      FROM tokens t LEFT JOIN users u ON u.id = t.user_id WHERE t.hash = $1";
 
@@ -45,8 +58,34 @@ impl UserStore for SqliteStore {
         row.as_ref().map(token).transpose()
     }
 
-    async fn token_touch(&self, id: TokenId, now: Timestamp) -> Result<()> {
-        self.write(move |connection| token_touch(connection, id, now).boxed())
+    async fn token_list(&self, user: UserId, page: ListPage) -> Result<Vec<UserTokenRecord>> {
+        let position = Position::of(&page);
+        let rows = sqlx::query(TOKEN_LIST)
+            .bind(user.to_string())
+            .bind(position.created_at)
+            .bind(position.id)
+            .bind(position.limit)
+            .fetch_all(self.readers())
+            .await?;
+        all(&rows, user_token)
+    }
+
+    async fn token_view(&self, user: UserId, id: TokenId) -> Result<Option<UserTokenRecord>> {
+        let row = sqlx::query(TOKEN_VIEW)
+            .bind(user.to_string())
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(user_token).transpose()
+    }
+
+    async fn token_delete(&self, user: UserId, id: TokenId) -> Result<bool> {
+        self.write(move |connection| token_delete(connection, user, id).boxed())
+            .await
+    }
+
+    async fn token_touch(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<()> {
+        self.write(move |connection| token_touch(connection, uses).boxed())
             .await
     }
 }
@@ -102,13 +141,49 @@ async fn token_create(connection: &mut SqliteConnection, token: TokenRecord) -> 
     Ok(())
 }
 
-async fn token_touch(connection: &mut SqliteConnection, id: TokenId, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE tokens SET last_used_at = $2 WHERE id = $1")
+async fn token_delete(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    id: TokenId,
+) -> Result<bool> {
+    let deleted = sqlx::query("DELETE FROM tokens WHERE user_id = $1 AND id = $2")
+        .bind(user.to_string())
         .bind(id.to_string())
-        .bind(now.micros())
         .execute(connection)
         .await?;
+    Ok(deleted.rows_affected() > 0)
+}
+
+async fn token_touch(
+    connection: &mut SqliteConnection,
+    uses: Vec<(TokenId, Timestamp)>,
+) -> Result<()> {
+    for (id, used_at) in uses {
+        sqlx::query(
+            "UPDATE tokens SET last_used_at = $2 \
+             WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)",
+        )
+        .bind(id.to_string())
+        .bind(used_at.micros())
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
+}
+
+fn user_token(row: &SqliteRow) -> Result<UserTokenRecord> {
+    let columns = Columns {
+        table: "tokens",
+        row,
+    };
+    Ok(UserTokenRecord {
+        id: columns.parse("id")?,
+        name: columns.get("name")?,
+        prefix: columns.get("prefix")?,
+        expires_at: columns.time("expires_at")?,
+        last_used_at: columns.time_opt("last_used_at")?,
+        created_at: columns.time("created_at")?,
+    })
 }
 
 fn token(row: &SqliteRow) -> Result<TokenRecord> {

@@ -9,6 +9,7 @@ pub(crate) mod pages;
 pub(crate) mod runs;
 pub(crate) mod storages;
 pub(crate) mod users;
+pub(crate) mod values;
 pub(crate) mod world;
 
 use std::sync::Arc;
@@ -42,7 +43,15 @@ macro_rules! contract_suite {
             $factory;
             users:
                 a_user_is_made_once,
-                a_token_is_found_by_its_hash_with_its_owner;
+                a_token_is_found_by_its_hash_with_its_owner,
+                the_tokens_of_a_user_are_listed_newest_first,
+                a_token_of_another_user_does_not_exist,
+                a_use_is_not_replaced_by_an_earlier_one;
+            values:
+                any_sequence_of_changes_is_that_of_a_map,
+                a_value_of_another_user_does_not_exist,
+                a_name_is_new_to_one_of_many_concurrent_puts,
+                a_sample_is_empty_only_without_secrets;
             agents:
                 composing_makes_finds_and_returns_to_versions,
                 an_agent_of_another_user_does_not_exist;

@@ -1,5 +1,6 @@
 //! Databases of earlier releases, as they wrote them, and one of a later.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sqlx::ConnectOptions;
@@ -7,11 +8,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use vm0_model::RunStatus;
 use vm0_store::record::{Key, TokenOwner};
 use vm0_store::{
-    AgentStore, EventStore, RunStore, SessionStore, SqliteStore, StoreError, UserStore,
+    AgentStore, EventStore, RunStore, SecretStore, SessionStore, SqliteStore, StoreError,
+    UserStore, VariableStore,
 };
 
 const SCHEMA_1: &str = include_str!("../golden/schema_0001.sql");
 const SCHEMA_6: &str = include_str!("../golden/schema_0006.sql");
+const SCHEMA_7: &str = include_str!("../golden/schema_0007.sql");
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
@@ -97,6 +100,24 @@ async fn a_database_of_schema_6_reads_back() {
         run.volume_versions.clone().unwrap()
     );
     assert_eq!(store.event_list(run.id, 0, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_stored_values_of_schema_7_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = restored(&directory.path().join("vm0.db"), SCHEMA_7).await;
+    let token = store.token_find("hash-1").await.unwrap();
+    let TokenOwner::User(user) = token.expect("the token is there").owner else {
+        panic!("a token of another user")
+    };
+    let names: BTreeSet<_> = ["API_KEY", "REGION"].map(str::to_owned).into();
+    let secrets = store.secret_find(user.id, &names).await.unwrap();
+    assert_eq!(secrets["API_KEY"], (1..=40).collect::<Vec<u8>>());
+    let variables = store.variable_find(user.id, &names).await.unwrap();
+    assert_eq!(variables["REGION"], "eu-west");
+    let secret = store.secret_view(user.id, "API_KEY").await.unwrap();
+    let secret = secret.expect("the secret is there");
+    assert!(secret.updated_at > secret.created_at);
 }
 
 #[tokio::test]
