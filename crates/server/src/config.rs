@@ -9,7 +9,7 @@ use vm0_model::token::TokenSecret;
 use vm0_store::StoreError;
 
 use crate::data_dir::DataDirError;
-use crate::keys::KeyError;
+use crate::key_file::KeyError;
 
 /// What a server is started with.
 #[derive(Debug, Clone)]

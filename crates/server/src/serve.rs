@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use vm0_blob::Blobs;
-use vm0_store::SqliteStore;
+use vm0_store::{SecretStore, SqliteStore};
 
 use crate::app::{App, Context, Phase, Settings, TokenUse, Wakeups};
 use crate::config::{ServerConfig, StartError};
@@ -18,6 +18,8 @@ use crate::{background, connections, http};
 
 /// Requests in flight have this long to finish when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Stored secrets by which the key file is known to be the right one.
+const SECRET_SAMPLE: u32 = 8;
 
 /// The server.
 #[derive(Debug)]
@@ -48,13 +50,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the data directory is in use or not usable, a key file is unsafe, the database is of a
-    /// newer release, or the address cannot be listened on.
+    /// When the data directory is in use or not usable, a key file is unsafe or not that of the
+    /// stored secrets, the database is of a newer release, or the address cannot be listened on.
     pub async fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
         let directory = DataDir::open(&config.data_dir)?;
         let lock = directory.lock()?;
-        let keys = Keys::open(&directory.keys())?;
         let store = SqliteStore::open(&directory.database()).await?;
+        let secrets = store.secret_sample(SECRET_SAMPLE).await?;
+        let keys = Keys::open(&directory.keys(), &secrets)?;
         let blobs = Blobs::local(&directory.objects())?;
         let listen = |source| StartError::Listen {
             address: config.listen,
@@ -139,7 +142,7 @@ impl RunningServer {
             tracing::warn!("requests were cut off, they took too long");
         }
         self.background.shutdown().await;
-        background::record_token_use(&self.app).await;
+        background::record_all_token_use(&self.app).await;
     }
 }
 

@@ -1,20 +1,16 @@
 //! Making a token from the command line, beside a running server or without one.
 
 use std::path::Path;
-use std::time::Duration;
 
+use vm0_model::UserId;
+use vm0_model::limits::{TOKEN_EXPIRES_MAX_DAYS, TOKEN_NAME_MAX_CHARS};
 use vm0_model::name::is_user_name;
-use vm0_model::token::{TokenKind, TokenSecret};
-use vm0_model::{TokenId, UserId};
-use vm0_store::record::{TokenOwner, TokenRecord};
+use vm0_store::record::TokenOwner;
 use vm0_store::{SqliteStore, StoreError, UserStore};
 
+use crate::app::fresh_token;
 use crate::clock;
 use crate::data_dir::{DataDir, DataDirError};
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const LABEL_MAX_CHARS: usize = 100;
-const EXPIRES_MAX_DAYS: u32 = 365;
 
 /// Whom a token is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +44,10 @@ pub enum TokenCreateError {
         name: String,
     },
     /// The label.
-    #[error("accept the label: it must have 1 to {LABEL_MAX_CHARS} characters")]
+    #[error("accept the label: it must have 1 to {TOKEN_NAME_MAX_CHARS} characters")]
     Label,
     /// The days until it expires.
-    #[error("accept the expiry: it must be 1 to {EXPIRES_MAX_DAYS} days")]
+    #[error("accept the expiry: it must be 1 to {TOKEN_EXPIRES_MAX_DAYS} days")]
     Expiry,
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -74,26 +70,14 @@ pub async fn token_create(
     let directory = DataDir::open(data_dir)?;
     let store = SqliteStore::open(&directory.database()).await?;
     let now = clock::now();
-    let (kind, owner, expires_at) = match request.owner {
+    let owner = match request.owner {
         TokenFor::User(name) => {
             let id = clock::fresh(UserId::from_uuid);
-            let user = store.user_ensure(id, &name, now).await?;
-            let end = clock::after(now, DAY * request.expires_in_days);
-            (TokenKind::Live, TokenOwner::User(user), Some(end))
+            TokenOwner::User(store.user_ensure(id, &name, now).await?)
         }
-        TokenFor::Runner(name) => (TokenKind::Runner, TokenOwner::Runner(name), None),
+        TokenFor::Runner(name) => TokenOwner::Runner(name),
     };
-    let secret = TokenSecret::from_bytes(kind, rand::random());
-    let token = TokenRecord {
-        id: clock::fresh(TokenId::from_uuid),
-        owner,
-        name: request.label,
-        hash: secret.hash().to_string(),
-        prefix: secret.shown_prefix(),
-        expires_at,
-        last_used_at: None,
-        created_at: now,
-    };
+    let (secret, token) = fresh_token(owner, request.label, request.expires_in_days, now);
     store.token_create(token).await?;
     Ok(secret.expose().to_owned())
 }
@@ -103,10 +87,10 @@ fn check(request: &TokenRequest) -> Result<(), TokenCreateError> {
     if !is_user_name(name) {
         return Err(TokenCreateError::Name { name: name.clone() });
     }
-    if !(1..=LABEL_MAX_CHARS).contains(&request.label.chars().count()) {
+    if !(1..=TOKEN_NAME_MAX_CHARS).contains(&request.label.chars().count()) {
         return Err(TokenCreateError::Label);
     }
-    if !(1..=EXPIRES_MAX_DAYS).contains(&request.expires_in_days) {
+    if !(1..=TOKEN_EXPIRES_MAX_DAYS).contains(&request.expires_in_days) {
         return Err(TokenCreateError::Expiry);
     }
     Ok(())

@@ -139,6 +139,16 @@ pub enum PutOutcome<T> {
     Replaced(T),
 }
 
+impl<T> PutOutcome<T> {
+    /// The same outcome with another form of what is stored.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> PutOutcome<U> {
+        match self {
+            Self::Created(record) => PutOutcome::Created(convert(record)),
+            Self::Replaced(record) => PutOutcome::Replaced(convert(record)),
+        }
+    }
+}
+
 /// Position in a list ordered by creation time and then id, both descending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPosition {

@@ -8,7 +8,7 @@ use vm0_blob::Blobs;
 use vm0_model::token::TokenHash;
 use vm0_store::Store;
 
-use super::tokens::TokenUse;
+use super::token_use::TokenUse;
 use super::wakeups::Wakeups;
 use crate::keys::Keys;
 

@@ -38,8 +38,8 @@ pub(crate) enum AppError {
         /// The first fault of it.
         problem: String,
     },
-    /// Sealed values cannot be opened.
-    #[error("open the sealed values of a run")]
+    /// Values cannot be sealed or opened.
+    #[error("seal or open values")]
     Seal(#[from] SealError),
     /// A handler panicked; the panic itself is in the log.
     #[error("finish the request")]

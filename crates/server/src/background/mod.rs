@@ -6,4 +6,4 @@ mod tokens;
 mod uploads;
 
 pub(crate) use tasks::start;
-pub(crate) use tokens::record as record_token_use;
+pub(crate) use tokens::record_all as record_all_token_use;

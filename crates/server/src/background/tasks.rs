@@ -20,7 +20,7 @@ pub(crate) fn start(app: &App) -> JoinSet<()> {
         leases::expire(&app).await
     }));
     tasks.spawn(every(TOKENS_INTERVAL, app.clone(), |app| async move {
-        tokens::record(&app).await
+        tokens::record_due(&app).await
     }));
     tasks.spawn(every(UPLOADS_INTERVAL, app.clone(), |app| async move {
         uploads::expire(&app).await

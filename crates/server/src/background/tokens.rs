@@ -1,13 +1,30 @@
 //! `last_used_at` of tokens.
 
-use crate::app::App;
+use vm0_model::{Timestamp, TokenId};
 
-/// Records the uses noted since the last time, one write for each token.
-pub(crate) async fn record(app: &App) {
-    for (token, used_at) in app.token_use.take() {
-        if let Err(error) = app.store.token_touch(token, used_at).await {
+use crate::app::App;
+use crate::clock;
+
+/// Records the uses whose turn it is.
+pub(super) async fn record_due(app: &App) {
+    record(app, app.token_use.due(clock::now())).await;
+}
+
+/// Records all uses that are not recorded yet.
+pub(crate) async fn record_all(app: &App) {
+    record(app, app.token_use.unrecorded()).await;
+}
+
+/// One write for all; what fails is tried again the next time.
+async fn record(app: &App, uses: Vec<(TokenId, Timestamp)>) {
+    if uses.is_empty() {
+        return;
+    }
+    match app.store.token_touch(uses.clone()).await {
+        Ok(()) => app.token_use.recorded(&uses, clock::now()),
+        Err(error) => {
             let error: &dyn std::error::Error = &error;
-            tracing::warn!(error, "the use of a token was not recorded");
+            tracing::warn!(error, "the use of tokens was not recorded");
         }
     }
 }

@@ -20,7 +20,7 @@ const DRAIN_MAX_BYTES: u64 = 64 << 20;
 /// And for at most this long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The ids in the path, as given, decoded. An empty segment is an empty id.
+/// The ids and names in the path, as given, decoded. An empty segment is an empty id.
 pub(super) struct PathIds(Vec<String>);
 
 impl PathIds {

@@ -1,16 +1,25 @@
 //! Reading a JSON object field by field, so that a fault names the field by its dot path.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use vm0_model::{ApiError, limits};
 
 /// A JSON object and where it stands in the body.
-#[derive(Debug)]
 pub(super) struct Fields {
     object: Map<String, Value>,
     prefix: String,
+}
+
+impl fmt::Debug for Fields {
+    /// Without values: they may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.object.keys().collect();
+        f.debug_tuple("Fields").field(&keys).finish()
+    }
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -85,6 +94,15 @@ impl Fields {
     /// A required string.
     pub(super) fn required_string(&self, key: &str) -> Result<String, ApiError> {
         self.string(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A required string that is a secret: no copy of it stays here.
+    pub(super) fn required_secret(&mut self, key: &str) -> Result<SecretString, ApiError> {
+        match self.object.remove(key) {
+            None | Some(Value::Null) => Err(self.missing(key)),
+            Some(Value::String(text)) => Ok(text.into()),
+            Some(other) => Err(mismatch(&self.path(key), "a string", &other)),
+        }
     }
 
     /// A required object.

@@ -14,7 +14,10 @@ mod respond;
 mod router;
 mod runner;
 mod runs;
+mod secrets;
 mod storages;
+mod tokens;
+mod variables;
 
 pub(crate) use router::router;
 pub use router::{Endpoint, endpoints};

@@ -1,4 +1,4 @@
-//! How an error is answered: the one place that decides status, body and headers.
+//! How an error is answered: the one place that decides status, body and headers; and how a PUT is.
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use vm0_model::error::{ApiError, ErrorBody, ErrorCode, ErrorDetail};
 use vm0_model::wire::runner::STALE_EPOCH;
 
-use crate::app::AppError;
+use crate::app::{AppError, PutOutcome};
 
 /// Seconds after which a caller may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -24,6 +24,14 @@ impl IntoResponse for AppError {
             tracing::error!(error = &self as &dyn std::error::Error, "request failed");
         }
         api_error(&outside)
+    }
+}
+
+/// The answer to a PUT: 201 for what is new, 200 for what took the place of another.
+pub(super) fn put<T>(outcome: PutOutcome<T>) -> (StatusCode, Json<T>) {
+    match outcome {
+        PutOutcome::Created(item) => (StatusCode::CREATED, Json(item)),
+        PutOutcome::Replaced(item) => (StatusCode::OK, Json(item)),
     }
 }
 

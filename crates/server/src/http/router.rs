@@ -7,7 +7,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 use vm0_model::{ApiError, ErrorCode};
 
-use super::{agents, auth, events, frame, health, logs, metrics, objects, runner, runs, storages};
+use super::{
+    agents, auth, events, frame, health, logs, metrics, objects, runner, runs, secrets, storages,
+    tokens, variables,
+};
 use crate::app::{App, AppError};
 
 /// A method and path that the server answers.
@@ -15,7 +18,7 @@ use crate::app::{App, AppError};
 pub struct Endpoint {
     /// The method.
     pub method: Method,
-    /// The path, ids as `{id}`.
+    /// The path, ids as `{id}`, names as `{name}`.
     pub path: &'static str,
 }
 
@@ -43,6 +46,9 @@ fn routes() -> Vec<Route> {
         metrics::routes(),
         storages::routes(),
         objects::routes(),
+        secrets::routes(),
+        variables::routes(),
+        tokens::routes(),
         runner::routes(),
     ]
     .into_iter()
@@ -59,9 +65,11 @@ pub fn endpoints() -> Vec<Endpoint> {
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for Route { endpoint, handler } in routes() {
-        // An empty segment is an unknown id, not an unknown route.
-        if endpoint.path.contains("{id}") {
-            router = router.route(&endpoint.path.replace("{id}", ""), handler.clone());
+        // An empty segment is an unknown id or name, not an unknown route.
+        for placeholder in ["{id}", "{name}"] {
+            if endpoint.path.contains(placeholder) {
+                router = router.route(&endpoint.path.replace(placeholder, ""), handler.clone());
+            }
         }
         router = router.route(endpoint.path, handler);
     }

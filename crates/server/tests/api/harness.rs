@@ -118,6 +118,15 @@ impl Harness {
         .await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        let request = self.request(Method::PUT, path).json(&body);
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::read(self.request(Method::DELETE, path).send().await.unwrap()).await
+    }
+
     /// A call of the runner API.
     pub(crate) async fn runner(&self, path: &str, body: Value) -> Answer {
         let url = format!("{}/api/runner/v1{path}", self.server.url());

@@ -10,3 +10,5 @@ mod rim;
 mod runner;
 mod runs;
 mod storages;
+mod stored_values;
+mod tokens;

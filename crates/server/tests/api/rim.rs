@@ -12,6 +12,7 @@ fn path(endpoint: &Endpoint, id: &str) -> String {
     endpoint
         .path
         .replace("{id}", id)
+        .replace("{name}", id)
         .replace("{object}", &"0".repeat(64))
 }
 
@@ -75,7 +76,7 @@ async fn an_empty_segment_is_an_unknown_id() {
     let harness = Harness::start().await;
     for endpoint in endpoints() {
         let is_get = endpoint.method == Method::GET && endpoint.path.starts_with("/v1/");
-        if is_get && endpoint.path.contains("{id}") {
+        if is_get && endpoint.path.contains('{') {
             let answer = harness.get(&path(&endpoint, "")).await;
             let kind = endpoint
                 .path
@@ -102,12 +103,22 @@ async fn what_belongs_to_another_user_is_unknown() {
         .await
         .json();
     let run = harness.run().await;
+    for kind in ["secrets", "variables"] {
+        let path = format!("/v1/{kind}/KEY");
+        harness.put(&path, json!({ "value": "hers" })).await;
+    }
+    let tokens = harness.get("/v1/tokens").await.json();
     harness.token = harness.other_token.clone();
-    for endpoint in guarded().filter(|e| e.path.starts_with("/v1/") && e.path.contains("{id}")) {
+    // A PUT of a name makes a thing of one's own.
+    let names_things =
+        |e: &Endpoint| e.path.contains("{id}") || (e.path.contains("{name}") && e.method != "PUT");
+    for endpoint in guarded().filter(|e| e.path.starts_with("/v1/") && names_things(e)) {
         let id = match endpoint.path.split('/').nth(2) {
             Some("agents") => agent["id"].as_str().unwrap(),
             Some("volumes") => volume["id"].as_str().unwrap(),
             Some("artifacts") => artifact["id"].as_str().unwrap(),
+            Some("tokens") => tokens["data"][0]["id"].as_str().unwrap(),
+            Some("secrets" | "variables") => "KEY",
             _ => &run,
         };
         let body = json!({ "files": [], "upload_session_id": "existing:x" });
@@ -117,7 +128,14 @@ async fn what_belongs_to_another_user_is_unknown() {
         let answer = Answer::read(request.send().await.unwrap()).await;
         answer.error(404, "resource_not_found", None);
     }
-    for list in ["/v1/agents", "/v1/runs", "/v1/volumes", "/v1/artifacts"] {
+    for list in [
+        "/v1/agents",
+        "/v1/runs",
+        "/v1/volumes",
+        "/v1/artifacts",
+        "/v1/secrets",
+        "/v1/variables",
+    ] {
         let expected =
             json!({ "data": [], "pagination": { "has_more": false, "next_cursor": null } });
         assert_eq!(harness.get(list).await.json(), expected);

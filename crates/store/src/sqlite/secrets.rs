@@ -17,7 +17,10 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 macro_rules! select_secret {
     ($rest:literal) => {
-        concat!("SELECT name, created_at, updated_at FROM secrets WHERE ", $rest)
+        concat!(
+            "SELECT name, created_at, updated_at FROM secrets WHERE ",
+            $rest
+        )
     };
 }
 

@@ -17,7 +17,10 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 macro_rules! select_variable {
     ($rest:literal) => {
-        concat!("SELECT name, value, created_at, updated_at FROM variables WHERE ", $rest)
+        concat!(
+            "SELECT name, value, created_at, updated_at FROM variables WHERE ",
+            $rest
+        )
     };
 }
 

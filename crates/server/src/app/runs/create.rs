@@ -20,7 +20,6 @@ const LIMIT_REACHED: &str = "You have reached the concurrent agent run limit. Pl
                              your current run to complete before starting a new one.";
 
 /// A request for a run.
-#[derive(Debug)]
 pub(crate) struct RunRequest {
     /// Its fields.
     pub(crate) fields: RunCreate,
@@ -119,9 +118,11 @@ impl App {
             .variables
             .clone()
             .unwrap_or_else(|| continued.variables());
-        let secrets = fields.secrets.clone().unwrap_or_default();
+        let filled = self.run_variables(caller, config, &variables).await?;
+        let given = fields.secrets.clone().unwrap_or_default();
+        let secrets = self.run_secrets(caller, config, given).await?;
         let values = Values {
-            variables: &variables,
+            variables: &filled,
             secrets: &secrets,
         };
         let volumes = self

@@ -1,29 +1,76 @@
 //! Variables, secrets and the environment of a run (API 4.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use vm0_model::config::AgentConfig;
 use vm0_model::template::{TemplateSource, expand, templates};
 use vm0_model::{ApiError, RunId, limits};
 
+use crate::app::context::App;
 use crate::app::error::AppError;
+use crate::app::tokens::Caller;
 use crate::keys::Keys;
 
 /// The values that wait, sealed, until the run is claimed.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(in crate::app) struct SealedValues {
     /// `environment` with its templates expanded.
     pub(in crate::app) environment: BTreeMap<String, String>,
-    /// Secrets by name.
+    /// Secrets by name: those given with the run, and the stored ones that it uses.
     pub(in crate::app) secrets: BTreeMap<String, String>,
 }
 
 /// The values in effect for a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
     pub(super) variables: &'a BTreeMap<String, String>,
     pub(super) secrets: &'a BTreeMap<String, String>,
+}
+
+impl App {
+    /// The variables in effect, and stored ones for the names that these lack.
+    pub(super) async fn run_variables(
+        &self,
+        caller: &Caller,
+        config: &AgentConfig,
+        in_effect: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, AppError> {
+        let mut variables = in_effect.clone();
+        let lacking = lacking(config.required_variables(), &variables);
+        if !lacking.is_empty() {
+            variables.extend(self.store.variable_find(caller.user.id, &lacking).await?);
+        }
+        Ok(variables)
+    }
+
+    /// The secrets given, and stored ones for the names that these lack. An empty one is not given.
+    pub(super) async fn run_secrets(
+        &self,
+        caller: &Caller,
+        config: &AgentConfig,
+        given: BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, AppError> {
+        let mut secrets = given;
+        secrets.retain(|_, value| !value.is_empty());
+        let lacking = lacking(config.required_secrets(), &secrets);
+        if lacking.is_empty() {
+            return Ok(secrets);
+        }
+        let user = caller.user.id;
+        for (name, sealed) in self.store.secret_find(user, &lacking).await? {
+            let value = self.keys.open_secret(user, &name, &sealed)?;
+            secrets.insert(name, value.expose_secret().to_owned());
+        }
+        Ok(secrets)
+    }
+}
+
+/// The required names without a value.
+fn lacking(required: BTreeSet<String>, values: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let lacks = |name: &String| !values.contains_key(name);
+    required.into_iter().filter(lacks).collect()
 }
 
 impl<'a> Values<'a> {
@@ -51,7 +98,7 @@ impl<'a> Values<'a> {
 
     /// Check 13 of API 4.4.
     pub(super) fn check_complete(&self, config: &AgentConfig) -> Result<(), ApiError> {
-        let missing = |names: std::collections::BTreeSet<String>, source| {
+        let missing = |names: BTreeSet<String>, source| {
             let absent = |name: &String| self.get(source, name).is_none();
             names.into_iter().filter(absent).collect::<Vec<_>>()
         };
