@@ -64,9 +64,15 @@ pub(crate) enum Command {
     Serve(commands::serve::ServeArgs),
     /// Execute runs of a server elsewhere
     Runner(commands::runner::RunnerArgs),
-    /// Make tokens
+    /// API tokens: make, see and delete them
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
+    /// Secrets that the server keeps for your runs
+    #[command(subcommand)]
+    Secret(commands::secret::SecretCommand),
+    /// Variables that the server keeps for your runs
+    #[command(subcommand)]
+    Variable(commands::variable::VariableCommand),
     /// Check what this machine can do and how to get the rest
     Doctor(commands::doctor::DoctorArgs),
     /// Images that sandboxes start from
@@ -99,6 +105,8 @@ impl Command {
             Self::Serve(args) => commands::serve::execute(context, args).await,
             Self::Runner(args) => commands::runner::execute(context, args).await,
             Self::Token(command) => commands::token::execute(context, command).await,
+            Self::Secret(command) => commands::secret::execute(context, command).await,
+            Self::Variable(command) => commands::variable::execute(context, command).await,
             Self::Doctor(args) => commands::doctor::execute(context, args).await,
             Self::Image(command) => commands::image::execute(context, command).await,
             Self::Compose(args) => commands::compose::execute(context, args).await,

@@ -6,6 +6,7 @@ use std::io;
 
 use serde_json::json;
 use vm0_client::ClientError;
+use vm0_model::name::is_stored_name;
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -158,7 +159,7 @@ impl From<ClientError> for Failure {
             } => {
                 let mut failure = Self::new(exit, &code, message);
                 failure.kind = kind;
-                failure.hints = hints_of(&code, param.as_deref());
+                failure.hints = hints_of(&code, param.as_deref(), &failure.message);
                 failure.param = param.map(String::into_boxed_str);
                 failure
             }
@@ -179,8 +180,18 @@ impl From<ClientError> for Failure {
     }
 }
 
-/// The next command to type, by the code and the field of an API error.
-fn hints_of(code: &str, param: Option<&str>) -> Vec<String> {
+/// The next command to type, by the code and the field of an API error; the message is looked at
+/// only for the name of a missing value.
+fn hints_of(code: &str, param: Option<&str>, message: &str) -> Vec<String> {
+    if let ("invalid_parameter", Some(name)) = (code, missing_value(message)) {
+        match param {
+            Some("secrets") => return vec![format!("Or store it: vm0 secret set {name}")],
+            Some("variables") => {
+                return vec![format!("Or store it: vm0 variable set {name} VALUE")];
+            }
+            _ => {}
+        }
+    }
     let hint = match (code, param) {
         ("invalid_api_key", _) => "Make one: vm0 token create --user NAME, then set VM0_TOKEN",
         ("resource_not_found", Some("agent" | "agent_id")) => "Create it: vm0 compose vm0.yaml",
@@ -194,6 +205,13 @@ fn hints_of(code: &str, param: Option<&str>) -> Vec<String> {
         _ => return Vec::new(),
     };
     vec![hint.to_owned()]
+}
+
+/// The first name in `Missing required secrets: A, B. Use …`.
+fn missing_value(message: &str) -> Option<&str> {
+    let (start, names) = message.split_once(": ")?;
+    let name = names.split([',', '.']).next()?;
+    (start.starts_with("Missing required ") && is_stored_name(name)).then_some(name)
 }
 
 /// Writing to stdout failed: quietly if the reader has gone, as an error otherwise.
@@ -235,6 +253,24 @@ mod tests {
         for status in [502, 503, 504] {
             assert_eq!(api(status, "x", None).exit(), Exit::Unreachable);
         }
+    }
+
+    #[test]
+    fn a_missing_value_can_be_stored() {
+        let hint = |param, message| hints_of("invalid_parameter", Some(param), message).join("");
+        let message = "Missing required secrets: A_KEY, B. Use '--secrets A_KEY=<value>'.";
+        assert_eq!(
+            hint("secrets", message),
+            "Or store it: vm0 secret set A_KEY"
+        );
+        let message = "Missing required variables: B. Use '--vars B=<value>'.";
+        assert_eq!(
+            hint("variables", message),
+            "Or store it: vm0 variable set B VALUE"
+        );
+        let lower = "Missing required secrets: key. Use '--secrets key=<value>'.";
+        assert_eq!(hint("secrets", lower), "", "it cannot be stored");
+        assert_eq!(hint("variables", "The expanded environment: too large"), "");
     }
 
     #[test]

@@ -3,12 +3,14 @@
 mod args;
 mod commands;
 mod config;
+mod confirm;
 mod context;
 mod env_file;
 mod error;
 mod events;
 mod exit;
 mod files;
+mod hidden_input;
 mod logging;
 mod output;
 mod progress;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use vm0_model::id::AgentId;
+use vm0_model::name::is_stored_name;
 use vm0_model::network::PrivateAllowance;
 use vm0_model::time::Timestamp;
 
@@ -46,6 +47,15 @@ pub(crate) fn version_ref(text: &str) -> Result<String, String> {
         Ok(text.to_ascii_lowercase())
     } else {
         Err("a version is 'latest' or 8 to 64 hex digits".to_owned())
+    }
+}
+
+/// Reads the name of a stored secret or variable.
+pub(crate) fn stored_name(text: &str) -> Result<String, String> {
+    if is_stored_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name is 1 to 255 of A-Z, 0-9 and '_', the first a letter".to_owned())
     }
 }
 

@@ -35,6 +35,14 @@ const COMMANDS: &[&[&str]] = &[
     &["serve"],
     &["runner"],
     &["token", "create"],
+    &["token", "list"],
+    &["token", "delete"],
+    &["secret", "list"],
+    &["secret", "set"],
+    &["secret", "delete"],
+    &["variable", "list"],
+    &["variable", "set"],
+    &["variable", "delete"],
     &["doctor"],
     &["image", "import"],
     &["image", "build"],
@@ -104,6 +112,8 @@ fn wrong_use_exits_2_and_names_what_is_near() {
         &["run", "list", "--since", "yesterday"],
         &["logs", "x", "--system", "--network"],
         &["token", "create"],
+        &["token", "create", "--user", "a", "--expires-in-days", "366"],
+        &["secret", "set", "lower"],
         &["serve", "--sandbox", "vmware"],
     ] {
         assert_eq!(

@@ -14,9 +14,12 @@ mod page;
 mod retry;
 mod runner;
 mod runs;
+mod secrets;
 mod server_url;
 pub mod sse;
 mod storages;
+mod tokens;
+mod variables;
 
 pub use client::Client;
 pub use error::ClientError;

@@ -94,6 +94,11 @@ impl Api {
         self.call(Method::GET, path, None).await
     }
 
+    /// `PUT`.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     /// `POST`.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call(Method::POST, path, Some(body)).await

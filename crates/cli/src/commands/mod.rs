@@ -8,6 +8,8 @@ pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod run;
 pub(crate) mod runner;
+pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod variable;
 pub(crate) mod volume;

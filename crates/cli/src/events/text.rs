@@ -19,7 +19,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// The text on one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     escape(text).replace('\n', "\\n").replace('\t', " ")
 }
 

@@ -234,10 +234,12 @@ async fn secrets_are_masked_in_everything_that_comes_out(kind: &str) {
     let server = server(kind);
     let api = server.api();
     let config = json!({ "version": "1.0", "agents": { "keeper": { "framework": "shell",
-        "environment": { "KEY": "${{ secrets.KEY }}" } } } });
+        "environment": { "KEY": "${{ secrets.KEY }}", "STORED": "${{ secrets.STORED }}" } } } });
     api.agent(&config).await;
-    let secret = "hunter2/very+secret";
-    let prompt = "echo \"$KEY\"; printf %s \"$KEY\" | base64; printf '%s\\n' \"${KEY%cret}\" >&2; \
+    let (secret, stored) = ("hunter2/very+secret", "kept-by/the+server");
+    let body = json!({ "value": stored });
+    api.put("/v1/secrets/STORED", &body).await.expect(201);
+    let prompt = "echo \"$KEY $STORED\"; printf %s \"$KEY\" | base64; printf '%s\\n' \"${KEY%cret}\" >&2; \
                   printf 'x%sx' \"$KEY\" >&2; echo $KEY > file; exit 1";
     let body = json!({ "agent": "keeper", "prompt": prompt, "secrets": { "KEY": secret },
                        "artifact_name": "kept" });
@@ -249,9 +251,9 @@ async fn secrets_are_masked_in_everything_that_comes_out(kind: &str) {
         .await
         .expect(200);
     let seen = format!("{}{run}{logs}", String::from_utf8_lossy(&events));
-    assert!(!seen.contains(secret), "{seen}");
+    assert!(!seen.contains(secret) && !seen.contains(stored), "{seen}");
     assert!(!seen.contains("aHVudGVyMi92ZXJ5K3NlY3JldA"), "{seen}");
-    assert!(seen.contains("***"), "{seen}");
+    assert!(seen.contains("*** ***"), "{seen}");
     let salvaged = run["salvaged_artifact_version"]
         .as_str()
         .expect("a changed workspace");
@@ -264,14 +266,14 @@ async fn secrets_are_masked_in_everything_that_comes_out(kind: &str) {
     );
     host::assert_nothing_left(server.data_dir(), &id, Duration::from_secs(60)).await;
     let on_disk = std::process::Command::new("grep")
-        .args(["-rlF", "--exclude-dir=packs", secret])
+        .args(["-rlF", "--exclude-dir=packs", "-e", secret, "-e", stored])
         .arg(server.data_dir())
         .output()
         .expect("grep runs");
     assert_eq!(
         String::from_utf8_lossy(&on_disk.stdout),
         "",
-        "the secret is nowhere in clear"
+        "the secrets are nowhere in clear"
     );
 }
 
