@@ -9,6 +9,7 @@
 //! call of this crate has already reported durable.
 
 mod archive;
+mod archives;
 mod blobs;
 mod changes;
 mod commit;
@@ -20,6 +21,7 @@ mod pack;
 mod scan;
 mod tree;
 
+pub use archives::{ArchiveBody, ArchiveCache, KeptArchive};
 pub use blobs::{Blobs, ByteStream, UploadObject};
 pub use changes::{PackFile, Packed, pack_changes};
 pub use commit::{CommitError, Committed, MemberFault, UploadFault};

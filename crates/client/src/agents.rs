@@ -24,6 +24,34 @@ impl Client {
         self.http.json(&call, Retry::WhenUnreachable).await
     }
 
+    /// Makes the configuration the head of this agent, which must have the name in it.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub async fn agent_put_by_id(
+        &self,
+        agent: AgentId,
+        body: &AgentPut,
+    ) -> Result<AgentDetail, ClientError> {
+        let call = self
+            .http
+            .call(Method::PUT, &["v1", "agents", &agent.to_string()])
+            .body_json(body)?;
+        self.http.json(&call, Retry::WhenUnreachable).await
+    }
+
+    /// Removes an agent without pending or running runs. Not repeated: the second time it would be
+    /// unknown.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub async fn agent_delete(&self, agent: AgentId) -> Result<(), ClientError> {
+        let call = self
+            .http
+            .call(Method::DELETE, &["v1", "agents", &agent.to_string()]);
+        self.http.bytes(&call, Retry::Never).await.map(drop)
+    }
+
     /// A page of agents; with `name`, of the agent of that name.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod runner;
 mod runs;
 mod secrets;
 mod server_url;
+mod sessions;
 pub mod sse;
 mod storages;
 mod tokens;

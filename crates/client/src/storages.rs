@@ -72,6 +72,22 @@ impl Client {
         self.http.json(&call, Retry::WhenUnreachable).await
     }
 
+    /// Removes a volume or artifact with its versions. Not repeated: the second time it would be
+    /// unknown.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub async fn storage_delete(
+        &self,
+        kind: StorageKind,
+        id: StorageId,
+    ) -> Result<(), ClientError> {
+        let call = self
+            .http
+            .call(Method::DELETE, &["v1", collection(kind), &id.to_string()]);
+        self.http.bytes(&call, Retry::Never).await.map(drop)
+    }
+
     /// A page of versions, newest first.
     ///
     /// # Errors

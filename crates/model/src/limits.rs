@@ -40,6 +40,10 @@ pub const HISTORY_MAX_BYTES: u64 = 256 * MIB;
 pub const HISTORY_MAX_FILES: usize = 1_000;
 /// A signed URL or an upload session is valid this long (API 1.8).
 pub const UPLOAD_SESSION_TTL: Duration = Duration::from_secs(3600);
+/// Finished archives that are kept for the next download, in bytes together.
+pub const ARCHIVE_CACHE_MAX_BYTES: u64 = 8 * GIB;
+/// Archives written to the cache at a time; others are streamed without being kept.
+pub const ARCHIVE_BUILDS_MAX: usize = 4;
 /// A commit or version message, in characters.
 pub const MESSAGE_MAX_CHARS: usize = 1000;
 /// A file of at least this many bytes is stored in content-defined chunks.

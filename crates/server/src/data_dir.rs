@@ -62,6 +62,11 @@ impl DataDir {
         self.0.join("objects")
     }
 
+    /// Finished archives, which can be made again.
+    pub(crate) fn archives(&self) -> PathBuf {
+        self.0.join("archives")
+    }
+
     /// The keys.
     pub(crate) fn keys(&self) -> PathBuf {
         self.0.join("keys")

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use vm0_blob::Blobs;
+use vm0_blob::{ArchiveCache, Blobs};
+use vm0_model::limits;
 use vm0_store::{SecretStore, SqliteStore};
 
 use crate::app::{App, Context, Phase, Settings, TokenUse, Wakeups};
@@ -59,6 +60,7 @@ impl Server {
         let secrets = store.secret_sample(SECRET_SAMPLE).await?;
         let keys = Keys::open(&directory.keys(), &secrets)?;
         let blobs = Blobs::local(&directory.objects())?;
+        let archives = ArchiveCache::open(&directory.archives(), limits::ARCHIVE_CACHE_MAX_BYTES)?;
         let listen = |source| StartError::Listen {
             address: config.listen,
             source,
@@ -68,6 +70,7 @@ impl Server {
         let app = App::new(Context {
             store: Arc::new(store),
             blobs,
+            archives,
             keys,
             wakeups: Arc::new(Wakeups::default()),
             token_use: TokenUse::default(),

@@ -15,12 +15,12 @@ use vm0_model::{
 
 use crate::error::StoreError;
 use crate::record::{
-    AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Appended, CheckpointRecord,
-    ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome, RunCancelOutcome,
-    RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion, SealedSecret, SecretPut,
-    SecretRecord, SessionRecord, StorageCommit, StorageCommitOutcome, StorageRecord,
-    StorageVersionRecord, StoredLog, TokenRecord, UploadRecord, UserRecord, UserTokenRecord,
-    VariablePut, VariableRecord,
+    AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Appended,
+    CheckpointRecord, ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome,
+    RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
+    SealedSecret, SecretPut, SecretRecord, SessionFilter, SessionRecord, StorageCommit,
+    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, TokenRecord,
+    UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -116,6 +116,9 @@ pub trait VariableStore: Send + Sync + 'static {
 pub trait AgentStore: Send + Sync + 'static {
     /// Makes a configuration the head of an agent.
     async fn agent_put(&self, put: AgentPut) -> Result<AgentPutOutcome>;
+    /// Removes an agent and its versions, unless it has a pending or running run. What its runs,
+    /// sessions and checkpoints say of it stays.
+    async fn agent_delete(&self, user: UserId, id: AgentId) -> Result<AgentDeleteOutcome>;
     /// The agents of a user, newest first.
     async fn agent_list(
         &self,
@@ -149,6 +152,15 @@ pub trait AgentStore: Send + Sync + 'static {
 pub trait StorageStore: Send + Sync + 'static {
     /// Makes a storage without versions; `None` if the name is taken.
     async fn storage_create(&self, storage: StorageRecord) -> Result<Option<StorageRecord>>;
+    /// Removes a storage with its versions and upload sessions. The ids of the sessions, whose
+    /// objects are the caller's to remove; `None` if there is no such storage. Runs keep what they
+    /// say of it.
+    async fn storage_delete(
+        &self,
+        user: UserId,
+        kind: StorageKind,
+        id: StorageId,
+    ) -> Result<Option<Vec<String>>>;
     /// The storages of a user and kind, newest first.
     async fn storage_list(
         &self,
@@ -178,8 +190,8 @@ pub trait StorageStore: Send + Sync + 'static {
     ) -> Result<Vec<StorageVersionRecord>>;
     /// Records a version and makes it the head.
     async fn storage_commit(&self, commit: StorageCommit) -> Result<StorageCommitOutcome>;
-    /// Records an upload session.
-    async fn upload_create(&self, upload: UploadRecord) -> Result<()>;
+    /// Records an upload session; `false` if its storage is gone.
+    async fn upload_create(&self, upload: UploadRecord) -> Result<bool>;
     /// An upload session, expired or not.
     async fn upload_view(&self, id: &str) -> Result<Option<UploadRecord>>;
     /// Removes at most `limit` upload sessions that expired before `now`, and returns their ids.
@@ -292,6 +304,13 @@ pub trait EventStore: Send + Sync + 'static {
 /// Sessions and checkpoints.
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
+    /// The sessions of a user, newest first.
+    async fn session_list(
+        &self,
+        user: UserId,
+        filter: &SessionFilter,
+        page: ListPage,
+    ) -> Result<Vec<SessionRecord>>;
     /// A session.
     async fn session_view(&self, user: UserId, id: SessionId) -> Result<Option<SessionRecord>>;
     /// A checkpoint.

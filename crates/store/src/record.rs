@@ -259,6 +259,17 @@ pub enum AgentPutOutcome {
     NameMismatch,
 }
 
+/// What became of the removal of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentDeleteOutcome {
+    /// It is gone.
+    Deleted,
+    /// It has pending or running runs.
+    ActiveRuns,
+    /// No such agent of this user.
+    NotFound,
+}
+
 /// A volume or artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageRecord {
@@ -717,6 +728,13 @@ pub struct SessionRecord {
     pub created_at: Timestamp,
     /// When a run on it completed last.
     pub updated_at: Timestamp,
+}
+
+/// Which sessions to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SessionFilter {
+    /// Only this agent, which may be deleted.
+    pub agent_id: Option<AgentId>,
 }
 
 /// A stored log entry with its place in the run's log.

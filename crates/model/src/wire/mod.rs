@@ -9,6 +9,7 @@ pub mod page;
 pub mod runner;
 pub mod runs;
 pub mod secrets;
+pub mod sessions;
 pub mod storages;
 pub mod tokens;
 pub mod variables;

@@ -4,8 +4,10 @@ use serde_json::Value;
 use vm0_model::config::{AgentConfig, Instructions, agent_version_id};
 use vm0_model::wire::agents::{Agent, AgentAction, AgentDetail, AgentVersion};
 use vm0_model::wire::page::Page;
-use vm0_model::{AgentId, ApiError, StorageKind};
-use vm0_store::record::{AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key};
+use vm0_model::{AgentId, ApiError, ErrorCode, StorageKind};
+use vm0_store::record::{
+    AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key,
+};
 
 use super::context::App;
 use super::cursor::{self, PageRequest};
@@ -39,19 +41,25 @@ pub(super) fn stored_value(text: &str) -> Result<Value, AppError> {
 }
 
 impl App {
-    /// Makes a configuration the head of the agent that it names.
+    /// Makes a configuration the head of an agent: of the one with this id, which must have the
+    /// name in the configuration, or of the one with that name, which is made if it is missing.
     pub(crate) async fn agent_put(
         &self,
         caller: &Caller,
+        id: Option<&str>,
         config: &Value,
         message: Option<String>,
     ) -> Result<AgentDetail, AppError> {
         let (stored, config) =
             AgentConfig::from_json(config).map_err(|problems| first_problem(&problems))?;
+        let key = match id {
+            None => Key::Name(config.name.clone()),
+            Some(id) => Key::Id(self.agent(caller, id).await?.0.id),
+        };
         self.check_bundle(caller, &config).await?;
         let put = AgentPut {
             user: caller.user.clone(),
-            key: Key::Name(config.name.clone()),
+            key,
             name: config.name,
             new_id: clock::fresh(AgentId::from_uuid),
             version_id: agent_version_id(&stored),
@@ -61,15 +69,31 @@ impl App {
             now: clock::now(),
         };
         let name = put.name.clone();
+        let unknown = || ApiError::not_found("agent", id.unwrap_or(&name));
         match self.store.agent_put(put).await? {
             AgentPutOutcome::Done {
                 agent,
                 version,
                 action,
             } => detail(agent, version, Some(action)),
-            AgentPutOutcome::NotFound => Err(ApiError::not_found("agent", name).into()),
+            AgentPutOutcome::NotFound => Err(unknown().into()),
             AgentPutOutcome::NameMismatch => {
-                Err(ApiError::invalid("config", "The agent has another name").into())
+                let message = format!("config names the agent '{name}', this one has another name");
+                Err(ApiError::invalid("config", message).into())
+            }
+        }
+    }
+
+    /// Removes an agent that has no pending or running run.
+    pub(crate) async fn agent_delete(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
+        let unknown = || ApiError::not_found("agent", id);
+        let agent = id.parse().map_err(|_| unknown())?;
+        match self.store.agent_delete(caller.user.id, agent).await? {
+            AgentDeleteOutcome::Deleted => Ok(()),
+            AgentDeleteOutcome::NotFound => Err(unknown().into()),
+            AgentDeleteOutcome::ActiveRuns => {
+                let message = "The agent has pending or running runs";
+                Err(ApiError::new(ErrorCode::AgentHasActiveRuns, message).into())
             }
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use vm0_blob::Blobs;
+use vm0_blob::{ArchiveCache, Blobs};
 use vm0_model::token::TokenHash;
 use vm0_store::Store;
 
@@ -42,6 +42,7 @@ pub(crate) struct Settings {
 pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Blobs,
+    pub(crate) archives: ArchiveCache,
     pub(crate) keys: Keys,
     pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) token_use: TokenUse,

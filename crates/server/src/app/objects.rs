@@ -1,7 +1,7 @@
 //! Signed URLs: what they grant, how they are signed, and what is done under them.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use vm0_blob::{BlobError, UploadObject};
+use vm0_blob::{ArchiveBody, BlobError, KeptArchive, UploadObject};
 use vm0_model::{ApiError, ErrorCode, ManifestId, StorageId, VersionId, limits};
 
 use super::context::App;
@@ -34,6 +34,17 @@ pub(crate) enum ObjectGrant {
         /// What a browser calls the file.
         file_name: String,
     },
+}
+
+/// The version whose archive a signed URL names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ArchiveOf {
+    /// Its storage.
+    pub(crate) storage: StorageId,
+    /// The version.
+    pub(crate) version: VersionId,
+    /// Where its entries are.
+    pub(crate) manifest: ManifestId,
 }
 
 /// A URL as it was called.
@@ -147,12 +158,36 @@ impl App {
         }
     }
 
-    /// The bytes of the archive of a version.
-    pub(crate) async fn object_archive(
+    /// The whole archive of a version.
+    pub(crate) async fn object_archive(&self, of: ArchiveOf) -> Result<ArchiveBody, AppError> {
+        self.check_version(of).await?;
+        Ok(self.archives.whole(&self.blobs, of.manifest).await?)
+    }
+
+    /// The archive of a version once it is finished, to read parts of it; `None` if it cannot be
+    /// kept.
+    pub(crate) async fn object_archive_finished(
         &self,
-        manifest: ManifestId,
-    ) -> Result<vm0_blob::ByteStream, AppError> {
-        let manifest = self.blobs.manifest_get(manifest).await?;
-        Ok(self.blobs.archive(manifest))
+        of: ArchiveOf,
+    ) -> Result<Option<KeptArchive>, AppError> {
+        self.check_version(of).await?;
+        Ok(self.archives.finished(&self.blobs, of.manifest).await?)
+    }
+
+    /// How many bytes the archive of a version has, if that is known without making it.
+    pub(crate) async fn object_archive_size(&self, of: ArchiveOf) -> Result<Option<u64>, AppError> {
+        self.check_version(of).await?;
+        let kept = self.archives.find(of.manifest).await?;
+        Ok(kept.map(|kept| kept.size()))
+    }
+
+    /// A URL outlives the version that it was signed for, if the storage is deleted.
+    async fn check_version(&self, of: ArchiveOf) -> Result<(), AppError> {
+        let id = of.version.to_string();
+        let rows = self.store.storage_version_match(of.storage, &id).await?;
+        if rows.is_empty() {
+            return Err(ApiError::new(ErrorCode::ResourceNotFound, "The version is gone").into());
+        }
+        Ok(())
     }
 }

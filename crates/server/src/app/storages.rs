@@ -69,6 +69,26 @@ impl App {
         }
     }
 
+    /// Removes a storage and its versions. Their bytes may be those of other versions too, so they
+    /// are left to the garbage collection.
+    pub(crate) async fn storage_delete(
+        &self,
+        caller: &Caller,
+        kind: StorageKind,
+        id: &str,
+    ) -> Result<(), AppError> {
+        let unknown = || ApiError::not_found(kind.as_str(), id);
+        let storage = id.parse().map_err(|_| unknown())?;
+        let deleted = self
+            .store
+            .storage_delete(caller.user.id, kind, storage)
+            .await?;
+        for upload in deleted.ok_or_else(unknown)? {
+            self.upload_discard(&upload).await;
+        }
+        Ok(())
+    }
+
     /// The storages of the caller.
     pub(crate) async fn storage_list(
         &self,

@@ -96,7 +96,10 @@ impl App {
             committed: None,
             created_at: now,
         };
-        self.store.upload_create(upload.clone()).await?;
+        if !self.store.upload_create(upload.clone()).await? {
+            self.upload_discard(&upload.id).await;
+            return Err(ApiError::not_found(kind.as_str(), id).into());
+        }
         let target = |object: UploadObject| UploadTarget {
             path: object.file_name().to_owned(),
             upload_url: self.sign_url(&ObjectGrant::Upload {
@@ -114,6 +117,15 @@ impl App {
             files,
             expires_at,
         })
+    }
+
+    /// Removes what was put under a session that has no row any more.
+    pub(crate) async fn upload_discard(&self, id: &str) {
+        let session = id.rsplit(':').next().unwrap_or_default();
+        if let Err(error) = self.blobs.upload_delete(session).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, id, "the objects of an upload that is gone stay");
+        }
     }
 
     /// The session that a commit names, after the checks that need no content.

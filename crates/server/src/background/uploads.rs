@@ -17,10 +17,6 @@ pub(super) async fn expire(app: &App) {
         }
     };
     for id in expired {
-        let session = id.rsplit(':').next().unwrap_or_default();
-        if let Err(error) = app.blobs.upload_delete(session).await {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(error, id, "the objects of an expired upload stay");
-        }
+        app.upload_discard(&id).await;
     }
 }

@@ -9,13 +9,14 @@ use axum::routing::{get, put};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use percent_encoding::percent_decode_str;
-use vm0_blob::UploadObject;
+use vm0_blob::{BlobError, KeptArchive, UploadObject};
 use vm0_model::{ApiError, ErrorCode, limits};
 
 use super::extract::{PathIds, QueryValues, drain_unless_expecting};
+use super::range::{ByteRange, partial};
 use super::respond::HttpResult;
 use super::router::{Route, route};
-use crate::app::{App, SignedUrl};
+use crate::app::{App, ArchiveOf, SignedUrl};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -92,21 +93,88 @@ async fn object_archive(
 ) -> HttpResult {
     let path = request.uri().path();
     check(&app, "GET", path, &query)?;
-    let unknown = || ApiError::new(ErrorCode::InvalidSignature, "The URL names no version");
-    let manifest = segment(path, 2).parse().map_err(|_| unknown())?;
-    let file_name = percent_decode_str(segment(path, 3))
-        .decode_utf8_lossy()
-        .into_owned();
-    let archive = app.object_archive(manifest).await?;
-    let mut response: Response = Body::from_stream(archive).into_response();
+    let of = archive_of(path)?;
+    let etag = format!("\"{}\"", of.manifest);
+    let range = wanted_range(&request, &etag);
+    let mut response = match range {
+        _ if request.method() == Method::HEAD => archive_head(&app, of).await?,
+        Some(range) => match app.object_archive_finished(of).await? {
+            Some(kept) => archive_part(kept, range).await?,
+            None => archive_whole(&app, of).await?,
+        },
+        None => archive_whole(&app, of).await?,
+    };
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/gzip"),
-    );
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let gzip = HeaderValue::from_static("application/gzip");
+    headers.insert(header::CONTENT_TYPE, gzip);
+    let file_name = percent_decode_str(segment(path, 3)).decode_utf8_lossy();
     let disposition = format!("attachment; filename=\"{file_name}\"");
-    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    for (name, value) in [
+        (header::CONTENT_DISPOSITION, disposition),
+        (header::ETAG, etag),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
     }
     Ok(response)
+}
+
+fn archive_of(path: &str) -> Result<ArchiveOf, ApiError> {
+    let unknown = || ApiError::new(ErrorCode::InvalidSignature, "The URL names no version");
+    Ok(ArchiveOf {
+        storage: segment(path, 0).parse().map_err(|_| unknown())?,
+        version: segment(path, 1).parse().map_err(|_| unknown())?,
+        manifest: segment(path, 2).parse().map_err(|_| unknown())?,
+    })
+}
+
+/// The range that is asked for, unless `If-Range` names other bytes than those of `etag`.
+fn wanted_range(request: &Request, etag: &str) -> Option<ByteRange> {
+    let headers = request.headers();
+    let range = ByteRange::parse(headers.get(header::RANGE)?)?;
+    let same = |value: &HeaderValue| value.as_bytes() == etag.as_bytes();
+    headers
+        .get(header::IF_RANGE)
+        .is_none_or(same)
+        .then_some(range)
+}
+
+async fn archive_head(app: &App, of: ArchiveOf) -> HttpResult {
+    let size = app.object_archive_size(of).await?;
+    // An empty body would say that the archive has no bytes.
+    let unsent = futures::stream::empty::<std::io::Result<bytes::Bytes>>();
+    Ok(sized(Body::from_stream(unsent), size))
+}
+
+async fn archive_whole(app: &App, of: ArchiveOf) -> HttpResult {
+    let archive = app.object_archive(of).await?;
+    Ok(sized(Body::from_stream(archive.bytes), archive.size))
+}
+
+async fn archive_part(kept: KeptArchive, range: ByteRange) -> HttpResult {
+    let size = kept.size();
+    let Some(range) = range.within(size) else {
+        let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+        if let Ok(described) = HeaderValue::from_str(&format!("bytes */{size}")) {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_RANGE, described);
+        }
+        return Ok(response);
+    };
+    let bytes = kept.range(range.clone()).await.map_err(BlobError::Io)?;
+    let mut response = Body::from_stream(bytes).into_response();
+    partial(&mut response, &range, size);
+    Ok(response)
+}
+
+fn sized(body: Body, size: Option<u64>) -> Response {
+    let mut response = body.into_response();
+    if let Some(size) = size {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, size.into());
+    }
+    response
 }

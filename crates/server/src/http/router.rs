@@ -8,8 +8,8 @@ use axum::routing::MethodRouter;
 use vm0_model::{ApiError, ErrorCode};
 
 use super::{
-    agents, auth, events, frame, health, logs, metrics, objects, runner, runs, secrets, storages,
-    tokens, variables,
+    agents, auth, events, frame, health, logs, metrics, objects, runner, runs, secrets, sessions,
+    storages, tokens, variables,
 };
 use crate::app::{App, AppError};
 
@@ -45,6 +45,7 @@ fn routes() -> Vec<Route> {
         logs::routes(),
         metrics::routes(),
         storages::routes(),
+        sessions::routes(),
         objects::routes(),
         secrets::routes(),
         variables::routes(),

@@ -1,7 +1,5 @@
 //! The runner API: `vm0_model::wire::runner` has its table.
 
-use std::ops::Range;
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -15,6 +13,7 @@ use vm0_model::wire::runner::{BatchAnswer, FinishAnswer, RenewAnswer, RenewReque
 use vm0_model::{ApiError, Epoch};
 
 use super::extract::{JsonBytes, PathIds, QueryValues};
+use super::range::{ByteRange, partial};
 use super::respond::HttpResult;
 use super::router::{Route, route};
 use crate::app::{App, RunObject, RunnerCaller, run_id};
@@ -169,19 +168,11 @@ async fn pack_read(State(app): State<App>, ids: PathIds, headers: HeaderMap) -> 
     };
     let len = app.pack_len(id).await?;
     let fault = || ApiError::invalid("Range", "Range must be bytes=FIRST-LAST within the pack");
-    let range = range
-        .to_str()
-        .ok()
-        .and_then(|text| byte_range(text, len))
+    let range = ByteRange::parse(range)
+        .and_then(|range| range.within(len))
         .ok_or_else(fault)?;
-    let described = format!("bytes {}-{}/{len}", range.start, range.end - 1);
-    let mut response = octets(app.pack_read(id, Some(range)).await?);
-    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    if let Ok(described) = HeaderValue::from_str(&described) {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_RANGE, described);
-    }
+    let mut response = octets(app.pack_read(id, Some(range.clone())).await?);
+    partial(&mut response, &range, len);
     Ok(response)
 }
 
@@ -242,37 +233,4 @@ fn octets(stream: ByteStream) -> Response {
     let octets = HeaderValue::from_static("application/octet-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, octets);
     response
-}
-
-/// The one range of `bytes=FIRST-LAST` or `bytes=FIRST-`, cut at the end.
-fn byte_range(text: &str, len: u64) -> Option<Range<u64>> {
-    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let start: u64 = first.parse().ok()?;
-    let end = match last {
-        "" => len,
-        last => last.parse::<u64>().ok()?.checked_add(1)?.min(len),
-    };
-    (start < end).then_some(start..end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_is_cut_at_the_end_and_never_empty() {
-        assert_eq!(byte_range("bytes=0-3", 10), Some(0..4));
-        assert_eq!(byte_range("bytes=5-", 10), Some(5..10));
-        assert_eq!(byte_range("bytes=5-99", 10), Some(5..10));
-        for text in [
-            "bytes=10-",
-            "bytes=4-3",
-            "bytes=-5",
-            "0-3",
-            "bytes=0-1,3-4",
-            "bytes=a-b",
-        ] {
-            assert_eq!(byte_range(text, 10), None, "{text}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use vm0_model::limits::{JSON_BODY_MAX_BYTES, UPLOAD_BODY_MAX_BYTES};
@@ -28,6 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
         paths.map(|path| route(method.clone(), path, handler.clone()))
     };
     let (get_method, post_method) = (Method::GET, Method::POST);
+    let by_id = ["/v1/volumes/{id}", "/v1/artifacts/{id}"];
     [
         both(
             get_method.clone(),
@@ -39,11 +40,8 @@ pub(super) fn routes() -> Vec<Route> {
             ["/v1/volumes", "/v1/artifacts"],
             post(storage_create),
         ),
-        both(
-            get_method.clone(),
-            ["/v1/volumes/{id}", "/v1/artifacts/{id}"],
-            get(storage_view),
-        ),
+        both(get_method.clone(), by_id, get(storage_view)),
+        both(Method::DELETE, by_id, delete(storage_delete)),
         both(
             get_method.clone(),
             ["/v1/volumes/{id}/versions", "/v1/artifacts/{id}/versions"],
@@ -101,6 +99,16 @@ async fn storage_view(
     ids: PathIds,
 ) -> HttpResult<Json<StorageDetail>> {
     Ok(Json(app.storage_view(&caller, kind, ids.first()).await?))
+}
+
+async fn storage_delete(
+    State(app): State<App>,
+    caller: Caller,
+    KindOfPath(kind): KindOfPath,
+    ids: PathIds,
+) -> HttpResult<StatusCode> {
+    app.storage_delete(&caller, kind, ids.first()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn storage_version_list(

@@ -8,7 +8,9 @@ use vm0_model::{AgentId, AgentVersionId, UserId};
 
 use crate::contract::AgentStore;
 use crate::error::StoreError;
-use crate::record::{AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key, ListPage};
+use crate::record::{
+    AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key, ListPage,
+};
 use crate::sqlite::columns::{Columns, Position, all, prefix_end};
 use crate::sqlite::store::SqliteStore;
 
@@ -32,6 +34,8 @@ pub(super) const LIST_BY_NAME: &str =
     select_agent!("user_id = $1 AND name = $5 AND (created_at, id) < ($2, $3) LIMIT $4");
 pub(super) const BY_ID: &str = select_agent!("user_id = $1 AND id = $2");
 pub(super) const BY_NAME: &str = select_agent!("user_id = $1 AND name = $2");
+pub(super) const ACTIVE_RUN: &str = "SELECT id FROM runs WHERE user_id = $1 AND agent_id = $2 \
+     AND status IN ('pending', 'running') LIMIT 1";
 pub(super) const VERSION: &str = select_version!("agent_id = $1 AND id = $2");
 pub(super) const VERSION_LIST: &str =
     select_version!("agent_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3");
@@ -42,6 +46,11 @@ pub(super) const VERSION_MATCH: &str =
 impl AgentStore for SqliteStore {
     async fn agent_put(&self, put: AgentPut) -> Result<AgentPutOutcome> {
         self.write(move |connection| agent_put(connection, put).boxed())
+            .await
+    }
+
+    async fn agent_delete(&self, user: UserId, id: AgentId) -> Result<AgentDeleteOutcome> {
+        self.write(move |connection| agent_delete(connection, user, id).boxed())
             .await
     }
 
@@ -153,6 +162,29 @@ async fn agent_put(connection: &mut SqliteConnection, put: AgentPut) -> Result<A
         version,
         action,
     })
+}
+
+async fn agent_delete(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    id: AgentId,
+) -> Result<AgentDeleteOutcome> {
+    if find(connection, user, &Key::Id(id)).await?.is_none() {
+        return Ok(AgentDeleteOutcome::NotFound);
+    }
+    let active = sqlx::query(ACTIVE_RUN)
+        .bind(user.to_string())
+        .bind(id.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if active.is_some() {
+        return Ok(AgentDeleteOutcome::ActiveRuns);
+    }
+    sqlx::query("DELETE FROM agents WHERE id = $1")
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
+    Ok(AgentDeleteOutcome::Deleted)
 }
 
 fn new_agent(put: &AgentPut) -> AgentRecord {

@@ -23,6 +23,7 @@ const STATEMENTS: &[&str] = &[
     agents::LIST_BY_NAME,
     agents::BY_ID,
     agents::BY_NAME,
+    agents::ACTIVE_RUN,
     agents::VERSION,
     agents::VERSION_LIST,
     agents::VERSION_MATCH,
@@ -30,6 +31,7 @@ const STATEMENTS: &[&str] = &[
     storages::LIST_BY_NAME,
     storages::BY_ID,
     storages::BY_NAME,
+    storages::UPLOADS,
     storages::UPLOAD_EXPIRE,
     versions::BY_ID,
     versions::LIST,
@@ -50,6 +52,8 @@ const STATEMENTS: &[&str] = &[
     logs::EVENTS_DESCENDING,
     metrics::LIST,
     sessions::VIEW,
+    sessions::LIST,
+    sessions::LIST_BY_AGENT,
     sessions::CHECKPOINT,
 ];
 

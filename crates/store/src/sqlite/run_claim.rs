@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteConnection;
 use vm0_model::run::RunChange;
 use vm0_model::wire::runner::Conversation;
-use vm0_model::{Epoch, Lease, ManifestId, RunId, RunStatus, StorageId, Timestamp, VersionId};
+use vm0_model::{
+    Epoch, Lease, ManifestId, RunId, RunStatus, StorageId, StorageKind, Timestamp, VersionId,
+};
 
 use crate::error::StoreError;
-use crate::record::{ClaimedRun, ClaimedVolume, Leased, RunRecord, VersionWanted};
+use crate::record::{ClaimedRun, ClaimedVolume, Leased, RunRecord, RunVolume, VersionWanted};
 use crate::sqlite::columns::{Columns, json};
 use crate::sqlite::{agents, runs, sessions, versions};
 
@@ -99,13 +101,33 @@ async fn resolve_volumes(
 ) -> Result<Vec<ClaimedVolume>> {
     let mut claimed = Vec::with_capacity(run.volumes.len());
     for volume in &run.volumes {
-        let version = resolve(connection, volume.storage_id, &volume.wanted).await?;
+        let version = resolve_volume(connection, run, volume).await?;
         claimed.push(ClaimedVolume {
             volume: volume.clone(),
             version,
         });
     }
     Ok(claimed)
+}
+
+/// An exact version is one of the storage that was found when the run was created; `latest` is the
+/// head of the storage that has the name now.
+async fn resolve_volume(
+    connection: &mut SqliteConnection,
+    run: &RunRecord,
+    volume: &RunVolume,
+) -> Result<Found> {
+    let storage = match &volume.wanted {
+        VersionWanted::Exact(_) => Some(volume.storage_id),
+        VersionWanted::Latest => {
+            versions::storage_named(connection, run.user_id, StorageKind::Volume, &volume.name)
+                .await?
+        }
+    };
+    match storage {
+        Some(storage) => resolve(connection, storage, &volume.wanted).await,
+        None => Ok(None),
+    }
 }
 
 async fn resolve(

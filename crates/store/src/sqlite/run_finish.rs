@@ -226,17 +226,13 @@ async fn saved_version(
         now,
     )
     .await?;
-    let message = match kept {
-        Kept::Head => format!("Checkpoint from run {}", run.id),
-        Kept::Salvaged => format!("Salvaged from run {}", run.id),
-    };
     Ok(Some(StorageVersionRecord {
         id: saved.version_id,
         storage_id,
         manifest_id: saved.manifest_id,
         size: saved.size,
         file_count: saved.file_count,
-        message: Some(message),
+        message: Some(format!("Run {}", run.id)),
         created_by: "run".to_owned(),
         created_at: now,
         run_id: Some(run.id),

@@ -9,16 +9,35 @@ use vm0_model::{CheckpointId, SessionId, Timestamp, UserId, VersionId};
 
 use crate::contract::SessionStore;
 use crate::error::StoreError;
-use crate::record::{CheckpointRecord, NewCheckpoint, RunRecord, SessionRecord};
-use crate::sqlite::columns::{Columns, json};
+use crate::record::{
+    CheckpointRecord, ListPage, NewCheckpoint, RunRecord, SessionFilter, SessionRecord,
+};
+use crate::sqlite::columns::{Columns, Position, all, json};
 use crate::sqlite::store::SqliteStore;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-pub(super) const VIEW: &str = "SELECT s.id, s.user_id, s.agent_id, s.agent_name, s.artifact_name, \
-     s.last_run_id, s.last_checkpoint_id, s.created_at, s.updated_at, \
-     (SELECT r.id FROM runs r WHERE r.session_id = s.id AND r.status IN ('pending', 'running')) \
-     AS active_run_id FROM sessions s WHERE s.user_id = $1 AND s.id = $2";
+macro_rules! select_session {
+    ($($rest:literal)+) => {
+        concat!(
+            "SELECT s.id, s.user_id, s.agent_id, s.agent_name, s.artifact_name, s.last_run_id, ",
+            "s.last_checkpoint_id, s.created_at, s.updated_at, ",
+            "(SELECT r.id FROM runs r WHERE r.session_id = s.id ",
+            "AND r.status IN ('pending', 'running')) AS active_run_id ",
+            "FROM sessions s WHERE s.user_id = $1 AND ",
+            $($rest),+
+        )
+    };
+}
+
+pub(super) const VIEW: &str = select_session!("s.id = $2");
+pub(super) const LIST: &str = select_session!(
+    "(s.created_at, s.id) < ($2, $3) ORDER BY s.created_at DESC, s.id DESC LIMIT $4"
+);
+pub(super) const LIST_BY_AGENT: &str = select_session!(
+    "s.agent_id = $5 AND (s.created_at, s.id) < ($2, $3) "
+    "ORDER BY s.created_at DESC, s.id DESC LIMIT $4"
+);
 
 pub(super) const CHECKPOINT: &str = "SELECT id, user_id, run_id, session_id, agent_id, agent_name, \
      agent_version, variables, secret_names, artifact_name, artifact_version, volume_versions, \
@@ -27,6 +46,28 @@ pub(super) const CHECKPOINT: &str = "SELECT id, user_id, run_id, session_id, age
 
 #[async_trait]
 impl SessionStore for SqliteStore {
+    async fn session_list(
+        &self,
+        user: UserId,
+        filter: &SessionFilter,
+        page: ListPage,
+    ) -> Result<Vec<SessionRecord>> {
+        let sql = match filter.agent_id {
+            None => LIST,
+            Some(_) => LIST_BY_AGENT,
+        };
+        let position = Position::of(&page);
+        let mut query = sqlx::query(sql)
+            .bind(user.to_string())
+            .bind(position.created_at)
+            .bind(position.id)
+            .bind(position.limit);
+        if let Some(agent) = filter.agent_id {
+            query = query.bind(agent.to_string());
+        }
+        all(&query.fetch_all(self.readers()).await?, session)
+    }
+
     async fn session_view(&self, user: UserId, id: SessionId) -> Result<Option<SessionRecord>> {
         let row = sqlx::query(VIEW)
             .bind(user.to_string())

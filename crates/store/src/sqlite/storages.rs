@@ -39,6 +39,7 @@ pub(super) const LIST_BY_NAME: &str = select_storage!(
 );
 pub(super) const BY_ID: &str = select_storage!("s.user_id = $1 AND s.kind = $2 AND s.id = $3");
 pub(super) const BY_NAME: &str = select_storage!("s.user_id = $1 AND s.kind = $2 AND s.name = $3");
+pub(super) const UPLOADS: &str = "SELECT id FROM uploads WHERE storage_id = $1";
 pub(super) const UPLOAD_EXPIRE: &str = "DELETE FROM uploads WHERE id IN \
      (SELECT id FROM uploads WHERE expires_at < $1 ORDER BY expires_at LIMIT $2) RETURNING id";
 
@@ -56,6 +57,16 @@ impl StorageStore for SqliteStore {
             .boxed()
         })
         .await
+    }
+
+    async fn storage_delete(
+        &self,
+        user: UserId,
+        kind: StorageKind,
+        id: StorageId,
+    ) -> Result<Option<Vec<String>>> {
+        self.write(move |connection| storage_delete(connection, user, kind, id).boxed())
+            .await
     }
 
     async fn storage_list(
@@ -133,7 +144,7 @@ impl StorageStore for SqliteStore {
             .await
     }
 
-    async fn upload_create(&self, upload: UploadRecord) -> Result<()> {
+    async fn upload_create(&self, upload: UploadRecord) -> Result<bool> {
         self.write(move |connection| upload_create(connection, upload).boxed())
             .await
     }
@@ -180,7 +191,32 @@ async fn storage_commit(
     Ok(StorageCommitOutcome::Committed(recorded))
 }
 
-async fn upload_create(connection: &mut SqliteConnection, upload: UploadRecord) -> Result<()> {
+async fn storage_delete(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    kind: StorageKind,
+    id: StorageId,
+) -> Result<Option<Vec<String>>> {
+    let uploads = sqlx::query_scalar(UPLOADS)
+        .bind(id.to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+    let done = sqlx::query("DELETE FROM storages WHERE user_id = $1 AND kind = $2 AND id = $3")
+        .bind(user.to_string())
+        .bind(kind.as_str())
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
+    Ok((done.rows_affected() > 0).then_some(uploads))
+}
+
+async fn upload_create(connection: &mut SqliteConnection, upload: UploadRecord) -> Result<bool> {
+    if versions::head(connection, upload.storage_id)
+        .await?
+        .is_none()
+    {
+        return Ok(false);
+    }
     sqlx::query(
         "INSERT INTO uploads (id, storage_id, expires_at, committed, created_at) \
          VALUES ($1, $2, $3, $4, $5)",
@@ -196,7 +232,7 @@ async fn upload_create(connection: &mut SqliteConnection, upload: UploadRecord) 
     .bind(upload.created_at.micros())
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(true)
 }
 
 async fn upload_expire(

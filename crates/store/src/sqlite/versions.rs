@@ -153,17 +153,35 @@ pub(super) async fn artifact_ensure(
     if storage_insert(connection, &wanted).await? {
         return Ok(id);
     }
+    let found = storage_named(connection, user, StorageKind::Artifact, name).await?;
+    found.ok_or(StoreError::Corrupt {
+        table: "storages",
+        column: "name",
+    })
+}
+
+/// The storage that has this name now.
+pub(super) async fn storage_named(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    kind: StorageKind,
+    name: &str,
+) -> Result<Option<StorageId>> {
     let row = sqlx::query("SELECT id FROM storages WHERE user_id = $1 AND kind = $2 AND name = $3")
         .bind(user.to_string())
-        .bind(StorageKind::Artifact.as_str())
+        .bind(kind.as_str())
         .bind(name)
-        .fetch_one(connection)
+        .fetch_optional(connection)
         .await?;
-    Columns {
-        table: "storages",
-        row: &row,
-    }
-    .parse("id")
+    row.as_ref()
+        .map(|row| {
+            Columns {
+                table: "storages",
+                row,
+            }
+            .parse("id")
+        })
+        .transpose()
 }
 
 /// A row of `storage_versions`.

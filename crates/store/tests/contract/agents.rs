@@ -1,7 +1,10 @@
+use futures::join;
 use uuid::Uuid;
-use vm0_model::AgentId;
 use vm0_model::wire::agents::AgentAction;
-use vm0_store::record::{AgentPut, AgentPutOutcome, Key};
+use vm0_model::{AgentId, RunStatus};
+use vm0_store::record::{
+    AgentDeleteOutcome, AgentPut, AgentPutOutcome, Key, NewRun, RunCreateOutcome,
+};
 
 use crate::contract::StoreFactory;
 use crate::contract::world::{World, at, page};
@@ -133,4 +136,91 @@ pub(crate) async fn an_agent_of_another_user_does_not_exist(factory: &dyn StoreF
         world.store.agent_put(missing).await.unwrap(),
         AgentPutOutcome::NotFound
     );
+}
+
+pub(crate) async fn an_agent_with_an_active_run_stays_and_a_deleted_one_leaves_what_its_runs_say(
+    factory: &dyn StoreFactory,
+) {
+    let world = World::new(factory).await;
+    let other = World::of(world.store.clone(), "pavel").await;
+    let delete = |user| world.store.agent_delete(user, world.agent);
+    assert_eq!(
+        delete(other.user.id).await.unwrap(),
+        AgentDeleteOutcome::NotFound
+    );
+    let pending = world.create(world.new_run(1)).await;
+    assert_eq!(
+        delete(world.user.id).await.unwrap(),
+        AgentDeleteOutcome::ActiveRuns
+    );
+    let claimed = world.claim(2).await;
+    assert_eq!(
+        delete(world.user.id).await.unwrap(),
+        AgentDeleteOutcome::ActiveRuns
+    );
+    let finished = world
+        .finished(world.finish(&claimed, RunStatus::Completed, 3))
+        .await;
+    assert_eq!(
+        delete(world.user.id).await.unwrap(),
+        AgentDeleteOutcome::Deleted
+    );
+    assert_eq!(
+        delete(world.user.id).await.unwrap(),
+        AgentDeleteOutcome::NotFound
+    );
+    let key = Key::Id(world.agent);
+    assert_eq!(
+        world.store.agent_view(world.user.id, &key).await.unwrap(),
+        None
+    );
+    let versions = world.store.agent_version_list(world.agent, None, 5).await;
+    assert_eq!(versions.unwrap(), []);
+    assert_eq!(world.run(pending.id).await, finished);
+    let user = world.user.id;
+    let session = world
+        .store
+        .session_view(user, finished.session_id.unwrap())
+        .await;
+    let checkpoint = world
+        .store
+        .checkpoint_view(user, finished.checkpoint_id.unwrap())
+        .await;
+    assert_eq!(session.unwrap().unwrap().agent_id, world.agent);
+    assert_eq!(checkpoint.unwrap().unwrap().agent_name, "my-agent");
+    let put = AgentPut {
+        new_id: AgentId::from_uuid(Uuid::now_v7()),
+        ..world.put("my-agent", 1)
+    };
+    let AgentPutOutcome::Done { agent, action, .. } = world.store.agent_put(put).await.unwrap()
+    else {
+        panic!("the name is not free")
+    };
+    assert_eq!(action, AgentAction::Created);
+    assert_ne!(agent.id, world.agent);
+}
+
+pub(crate) async fn an_agent_is_deleted_or_gets_a_run_but_not_both(factory: &dyn StoreFactory) {
+    let world = World::new(factory).await;
+    for n in 0_i64..20 {
+        let agent = AgentId::from_uuid(Uuid::now_v7());
+        let put = AgentPut {
+            new_id: agent,
+            ..world.put(&format!("agent-{n}"), 1)
+        };
+        world.store.agent_put(put).await.unwrap();
+        let run = NewRun {
+            agent_id: agent,
+            ..world.new_run(n)
+        };
+        let (deleted, created) = join!(
+            world.store.agent_delete(world.user.id, agent),
+            world.store.run_create(run)
+        );
+        match (deleted.unwrap(), created.unwrap()) {
+            (AgentDeleteOutcome::Deleted, RunCreateOutcome::AgentGone)
+            | (AgentDeleteOutcome::ActiveRuns, RunCreateOutcome::Created(_)) => {}
+            both => panic!("{both:?}"),
+        }
+    }
 }

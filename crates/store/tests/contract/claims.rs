@@ -233,3 +233,46 @@ pub(crate) async fn a_renewed_lease_does_not_expire(factory: &dyn StoreFactory) 
     assert_eq!(status, RunStatus::Cancelled);
     assert!(store.run_expire(at(900_000)).await.unwrap().is_empty());
 }
+
+pub(crate) async fn latest_is_of_the_volume_that_has_the_name_at_the_start(
+    factory: &dyn StoreFactory,
+) {
+    let world = World::new(factory).await;
+    let data = world.volume("data").await;
+    world
+        .store
+        .storage_commit(commit(data.id, 1, 1))
+        .await
+        .unwrap();
+    let volume = |key: &str, wanted| RunVolume {
+        key: key.into(),
+        path: format!("/{key}"),
+        name: "data".into(),
+        storage_id: data.id,
+        wanted,
+        given: None,
+        optional: false,
+    };
+    let run = NewRun {
+        volumes: vec![
+            volume("latest", VersionWanted::Latest),
+            volume("exact", VersionWanted::Exact(version(1))),
+        ],
+        ..world.new_run(2)
+    };
+    world.create(run).await;
+    world
+        .store
+        .storage_delete(world.user.id, StorageKind::Volume, data.id)
+        .await
+        .unwrap();
+    let again = world.volume("data").await;
+    world
+        .store
+        .storage_commit(commit(again.id, 2, 3))
+        .await
+        .unwrap();
+    let claimed = world.claim(4).await;
+    let versions: Vec<_> = claimed.volumes.iter().map(|it| it.version).collect();
+    assert_eq!(versions, [Some((version(2), manifest(2))), None]);
+}

@@ -68,10 +68,7 @@ pub(crate) async fn a_completed_run_leaves_version_checkpoint_and_session(
         (version(7), Some(run.id), false)
     );
     assert_eq!(head.created_by, "run");
-    assert_eq!(
-        head.message,
-        Some(format!("Checkpoint from run {}", run.id))
-    );
+    assert_eq!(head.message, Some(format!("Run {}", run.id)));
     assert_eq!(out.updated_at, at(9));
     let checkpoint = world
         .store
@@ -191,6 +188,38 @@ pub(crate) async fn a_continued_run_moves_its_session_and_a_resumed_one_makes_an
     assert_eq!(claimed.conversation, Some(conversation("conversation-2")));
 }
 
+pub(crate) async fn a_run_makes_its_deleted_artifact_again(factory: &dyn StoreFactory) {
+    let world = World::new(factory).await;
+    for (start, status) in [(10, RunStatus::Completed), (20, RunStatus::Failed)] {
+        let claimed = world.running(world.new_run_with_artifact(start)).await;
+        let storage = claimed.artifact.unwrap().0;
+        let deleted = world
+            .store
+            .storage_delete(world.user.id, StorageKind::Artifact, storage)
+            .await;
+        assert_eq!(deleted.unwrap(), Some(Vec::new()));
+        let artifact = Some(saved(storage, 7));
+        let report = RunFinish {
+            artifact,
+            ..world.finish(&claimed, status, start + 5)
+        };
+        let run = world.finished(report).await;
+        let out = world.storage(StorageKind::Artifact, "out").await;
+        let versions = world.store.storage_version_list(out.id, page(5)).await;
+        let ids: Vec<_> = versions.unwrap().iter().map(|it| it.id).collect();
+        assert_eq!(ids, [version(7)]);
+        let kept = run.artifact_saved.or(run.artifact_salvaged);
+        assert_eq!(kept, Some(version(7)));
+        let completed = status == RunStatus::Completed;
+        assert_eq!(out.head.is_some(), completed, "only success moves the head");
+        world
+            .store
+            .storage_delete(world.user.id, StorageKind::Artifact, out.id)
+            .await
+            .unwrap();
+    }
+}
+
 pub(crate) async fn a_failed_run_keeps_its_files_without_moving_the_head(
     factory: &dyn StoreFactory,
 ) {
@@ -220,10 +249,7 @@ pub(crate) async fn a_failed_run_keeps_its_files_without_moving_the_head(
         .unwrap();
     assert_eq!(versions.len(), 1);
     assert!(versions[0].salvaged);
-    assert_eq!(
-        versions[0].message,
-        Some(format!("Salvaged from run {}", run.id))
-    );
+    assert_eq!(versions[0].message, Some(format!("Run {}", run.id)));
     world
         .store
         .storage_commit(commit(storage, 7, 20))

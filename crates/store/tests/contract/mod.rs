@@ -7,6 +7,7 @@ pub(crate) mod finishes;
 pub(crate) mod logs;
 pub(crate) mod pages;
 pub(crate) mod runs;
+pub(crate) mod sessions;
 pub(crate) mod storages;
 pub(crate) mod users;
 pub(crate) mod values;
@@ -54,13 +55,16 @@ macro_rules! contract_suite {
                 a_sample_is_empty_only_without_secrets;
             agents:
                 composing_makes_finds_and_returns_to_versions,
-                an_agent_of_another_user_does_not_exist;
+                an_agent_of_another_user_does_not_exist,
+                an_agent_with_an_active_run_stays_and_a_deleted_one_leaves_what_its_runs_say,
+                an_agent_is_deleted_or_gets_a_run_but_not_both;
             storages:
                 a_commit_moves_the_head_and_keeps_the_first_row,
                 a_commit_that_expects_another_head_is_refused,
                 only_one_of_two_commits_that_expect_the_same_head_wins,
                 uploads_expire_oldest_first,
-                a_name_is_taken_once_for_each_kind;
+                a_name_is_taken_once_for_each_kind,
+                a_deleted_storage_takes_its_versions_and_uploads_along;
             runs:
                 a_run_reads_back_as_it_was_created,
                 concurrent_creates_with_one_key_make_one_run,
@@ -74,6 +78,7 @@ macro_rules! contract_suite {
                 runs_are_claimed_in_order_of_creation,
                 a_run_is_claimed_by_one_of_many_runners,
                 a_claim_resolves_latest_and_hands_out_the_sealed_values_once,
+                latest_is_of_the_volume_that_has_the_name_at_the_start,
                 a_stale_epoch_changes_nothing,
                 a_lease_that_is_not_renewed_ends_the_run,
                 a_renewed_lease_does_not_expire;
@@ -92,11 +97,15 @@ macro_rules! contract_suite {
             finishes:
                 a_completed_run_leaves_version_checkpoint_and_session,
                 a_continued_run_moves_its_session_and_a_resumed_one_makes_another,
+                a_run_makes_its_deleted_artifact_again,
                 a_failed_run_keeps_its_files_without_moving_the_head,
                 an_unchanged_workspace_is_not_salvaged,
                 a_run_cancelled_before_its_report_stays_cancelled,
                 a_repeated_report_changes_nothing,
                 a_report_that_cannot_be_stored_leaves_nothing;
+            sessions:
+                sessions_are_listed_newest_first_in_pages,
+                a_session_shows_the_run_that_is_active_on_it;
             pages:
                 a_walk_shows_each_run_once_whatever_is_inserted,
                 filters_apply_to_every_page;

@@ -187,3 +187,66 @@ pub(crate) async fn a_name_is_taken_once_for_each_kind(factory: &dyn StoreFactor
         .await;
     assert_eq!(listed.unwrap(), [volume]);
 }
+
+pub(crate) async fn a_deleted_storage_takes_its_versions_and_uploads_along(
+    factory: &dyn StoreFactory,
+) {
+    let world = World::new(factory).await;
+    let (data, kept) = (world.volume("data").await, world.volume("kept").await);
+    let upload = |storage: &StorageRecord, id: &str| UploadRecord {
+        id: id.into(),
+        storage_id: storage.id,
+        expires_at: at(9),
+        committed: None,
+        created_at: at(0),
+    };
+    for storage in [&data, &kept] {
+        world
+            .store
+            .storage_commit(commit(storage.id, 1, 1))
+            .await
+            .unwrap();
+        let id = format!("upload:{}", storage.name);
+        assert!(
+            world
+                .store
+                .upload_create(upload(storage, &id))
+                .await
+                .unwrap()
+        );
+    }
+    let other = World::of(world.store.clone(), "pavel").await;
+    for (user, kind) in [
+        (other.user.id, StorageKind::Volume),
+        (world.user.id, StorageKind::Artifact),
+    ] {
+        let deleted = world.store.storage_delete(user, kind, data.id).await;
+        assert_eq!(deleted.unwrap(), None, "it is unknown there");
+    }
+    let delete = || {
+        world
+            .store
+            .storage_delete(world.user.id, StorageKind::Volume, data.id)
+    };
+    assert_eq!(
+        delete().await.unwrap(),
+        Some(vec!["upload:data".to_owned()])
+    );
+    assert_eq!(delete().await.unwrap(), None);
+    let versions = world.store.storage_version_list(data.id, page(5)).await;
+    assert_eq!(versions.unwrap(), []);
+    assert_eq!(world.store.upload_view("upload:data").await.unwrap(), None);
+    let late = world
+        .store
+        .upload_create(upload(&data, "upload:late"))
+        .await;
+    assert!(!late.unwrap(), "an upload needs its storage");
+    let gone = world.store.storage_commit(commit(data.id, 2, 2)).await;
+    assert_eq!(gone.unwrap(), StorageCommitOutcome::Gone);
+    let again = world.volume("data").await;
+    assert_eq!(again.head, None);
+    let kept = world.storage(StorageKind::Volume, "kept").await;
+    assert_eq!(kept.head.unwrap().id, version(1));
+    let upload = world.store.upload_view("upload:kept").await;
+    assert!(upload.unwrap().is_some());
+}

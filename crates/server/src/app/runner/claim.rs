@@ -5,7 +5,7 @@ use vm0_model::wire::runner::{
     ArtifactMount, Claim, ClaimRequest, MountedVersion, RunSpec, VolumeMount,
 };
 use vm0_model::{Epoch, ManifestId, RunId, RunStatus, VersionId, limits};
-use vm0_store::record::{ClaimedRun, ClaimedVolume, RunFinish};
+use vm0_store::record::{ClaimedRun, ClaimedVolume, RunFinish, VersionWanted};
 
 use super::reports::leased;
 use crate::app::agents::stored_value;
@@ -86,6 +86,10 @@ impl App {
         let run = claimed.run;
         let values = SealedValues::open(&self.keys, run.id, &claimed.sealed)?;
         let artifact = match (run.artifact, claimed.artifact) {
+            (Some(artifact), Some((_, None))) if artifact.wanted != VersionWanted::Latest => {
+                let text = format!("the version of the artifact '{}' is gone", artifact.name);
+                return Err(ClaimFault::Missing(text));
+            }
             (Some(artifact), Some((storage_id, version))) => Some(ArtifactMount {
                 storage_id,
                 name: artifact.name,

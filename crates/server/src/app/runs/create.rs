@@ -42,13 +42,32 @@ impl App {
         if let Some(earlier) = self.run_earlier(caller, idempotency.as_ref()).await? {
             return Ok(earlier);
         }
+        let created = self
+            .run_create_checked(caller, &request.fields, selector, idempotency.clone())
+            .await;
+        match created {
+            // The same request may have created the run meanwhile, and that is why this one failed.
+            Err(error) => match self.run_earlier(caller, idempotency.as_ref()).await? {
+                Some(earlier) => Ok(earlier),
+                None => Err(error),
+            },
+            created => created,
+        }
+    }
+
+    /// Checks 4 to 13 of API 4.4, and the run.
+    async fn run_create_checked(
+        &self,
+        caller: &Caller,
+        fields: &RunCreate,
+        selector: Selector<'_>,
+        idempotency: Option<(String, String)>,
+    ) -> Result<RunDetail, AppError> {
         let limit = self.settings.concurrent_run_limit;
         if limit > 0 && self.store.run_count_active(caller.user.id).await? >= limit {
             return Err(limit_reached().into());
         }
-        let run = self
-            .new_run(caller, &request.fields, selector, idempotency)
-            .await?;
+        let run = self.new_run(caller, fields, selector, idempotency).await?;
         match self.store.run_create(run).await? {
             RunCreateOutcome::Created(run) => {
                 self.wakeups.run_queued();
