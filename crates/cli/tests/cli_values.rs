@@ -1,11 +1,13 @@
 //! Secrets, variables and tokens from the command line, against a real server without a runner.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 use vm0_testkit::{Server, ServerOptions};
 
@@ -146,46 +148,94 @@ fn what_is_no_value_of_a_secret_is_refused() {
     assert_eq!(none.stderr, b"No secrets.\n");
 }
 
+/// `vm0 secret set TYPED` that waits on a terminal for what is typed.
+struct Asked {
+    child: Child,
+    terminal: File,
+    shown: String,
+    // The terminal is there as long as somebody has its other end.
+    _kept: File,
+}
+
+impl Asked {
+    fn start(server: &Server) -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&terminal).expect("a terminal");
+        unlockpt(&terminal).expect("a terminal");
+        let name = ptsname(&terminal, Vec::new()).expect("a terminal");
+        let name = PathBuf::from(OsString::from_vec(name.into_bytes()));
+        let open = || {
+            let end = File::options().read(true).write(true).open(&name);
+            end.expect("a terminal")
+        };
+        let child = command(server, &["secret", "set", "TYPED"])
+            .stdin(open())
+            .stderr(open())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("vm0 runs");
+        let mut asked = Self {
+            child,
+            terminal: File::from(terminal),
+            shown: String::new(),
+            _kept: open(),
+        };
+        asked.read_until("Value of TYPED: ");
+        asked
+    }
+
+    fn type_line(&mut self, text: &str) {
+        let line = format!("{text}\n");
+        self.terminal
+            .write_all(line.as_bytes())
+            .expect("a terminal");
+    }
+
+    fn read_until(&mut self, end: &str) {
+        let mut bytes = [0; 1024];
+        while !self.shown.contains(end) {
+            let count = self.terminal.read(&mut bytes).expect("a terminal");
+            self.shown
+                .push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    /// The exit code and the results. The terminal echoes again: what is typed now is shown, after
+    /// all that was.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let mut results = String::new();
+        let mut stdout = self.child.stdout.take().expect("stdout is piped");
+        stdout.read_to_string(&mut results).expect("text");
+        let status = self.child.wait().expect("vm0 ends");
+        self.type_line("the end");
+        self.read_until("the end");
+        (status.code(), results, self.shown)
+    }
+}
+
 #[test]
 fn a_typed_secret_is_not_echoed() {
     let server = server();
-    let master = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR).expect("a terminal");
-    rustix::pty::grantpt(&master).expect("a terminal");
-    rustix::pty::unlockpt(&master).expect("a terminal");
-    let name = rustix::pty::ptsname(&master, Vec::new()).expect("a terminal");
-    let name = PathBuf::from(std::ffi::OsString::from_vec(name.into_bytes()));
-    let open = || {
-        let terminal = File::options().read(true).write(true).open(&name);
-        terminal.expect("a terminal")
-    };
-    let kept = open();
-    let mut command = command(&server, &["secret", "set", "TYPED"]);
-    command.stdin(open()).stderr(open()).stdout(Stdio::piped());
-    let child = command.spawn().expect("vm0 runs");
-    drop(command);
-    let mut master = File::from(master);
-    let mut shown = String::new();
-    read_until(&mut master, &mut shown, "Value of TYPED: ");
-    master.write_all(b"hunter2\n").expect("vm0 reads");
-    let output = child.wait_with_output().expect("vm0 ends");
-    assert!(output.status.success());
-    assert!(output.stdout.starts_with("✓ Secret TYPED saved".as_bytes()));
-    // The terminal echoes again: what is typed now is shown, and comes after all that was.
-    master.write_all(b"the end\n").expect("a terminal");
-    read_until(&mut master, &mut shown, "the end");
+    let mut asked = Asked::start(&server);
+    asked.type_line("hunter2");
+    let (code, results, shown) = asked.end();
+    assert_eq!(code, Some(0));
+    assert!(results.starts_with("✓ Secret TYPED saved\n"), "{results}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    drop(kept);
     let expected = json!({ "TYPED": "hunter2" });
     assert_eq!(secrets_of_a_run(&server, &["TYPED"]), expected);
 }
 
-fn read_until(terminal: &mut File, shown: &mut String, end: &str) {
-    let mut bytes = [0; 1024];
-    while !shown.contains(end) {
-        let count = terminal.read(&mut bytes).expect("the terminal is open");
-        assert_ne!(count, 0, "{shown}");
-        shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
-    }
+#[test]
+fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
+    let server = server();
+    let asked = Asked::start(&server);
+    let pid = asked.child.id().to_string();
+    let killed = Command::new("kill").args(["-s", "INT", &pid]).status();
+    assert!(killed.expect("kill runs").success());
+    let (code, results, _) = asked.end();
+    assert_eq!((code, results.as_str()), (Some(130), ""));
+    assert_eq!(json_of(&server, &["secret", "list"]), json!({ "data": [] }));
 }
 
 #[test]

@@ -26,9 +26,9 @@ struct Use {
 impl Use {
     /// Whether the row was written so long ago that it may be written again.
     fn may_record(&self, now: Timestamp) -> bool {
-        let elapsed = |at| now.millis_since(at);
+        let interval = i64::try_from(TOKEN_USE_INTERVAL.as_millis()).unwrap_or(i64::MAX);
         self.recorded_at
-            .is_none_or(|at| i128::from(elapsed(at)) >= TOKEN_USE_INTERVAL.as_millis() as i128)
+            .is_none_or(|at| now.millis_since(at) >= interval)
     }
 }
 
