@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use vm0_client::{Client, ClientError, PageQuery, RunEventBody, RunnerClient};
-use vm0_model::Epoch;
 use vm0_model::id::RunId;
 use vm0_model::wire::runner::{ClaimRequest, RenewRequest};
+use vm0_model::{Epoch, StorageKind};
 
 const RUN: &str = "019bc134-7840-7cba-a551-2100f80b56fc";
 const TIME: &str = "2026-01-15T10:30:00.000Z";
@@ -243,4 +243,67 @@ async fn a_server_that_is_not_there_is_unreachable() {
         "{error:?}"
     );
     assert!(error.is_unreachable());
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_asked_for_once() {
+    let empty = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_owned();
+    let gone = json(
+        "404 Not Found",
+        r#"{"error":{"type":"not_found_error","code":"resource_not_found","message":"gone"}}"#,
+    );
+    let server = Scripted::start(vec![empty.clone(), empty, gone]).await;
+    let client = server.client();
+    let agent = RUN.parse().expect("an id");
+    client.agent_delete(agent).await.expect("it is deleted");
+    let volume = RUN.parse().expect("an id");
+    client
+        .storage_delete(StorageKind::Volume, volume)
+        .await
+        .expect("it is deleted");
+    let error = client.storage_delete(StorageKind::Artifact, volume).await;
+    assert!(
+        matches!(error, Err(ClientError::Api { status: 404, .. })),
+        "{error:?}"
+    );
+    let lines: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|head| head.lines().next().unwrap_or_default().to_owned())
+        .collect();
+    let expected =
+        ["agents", "volumes", "artifacts"].map(|kind| format!("DELETE /v1/{kind}/{RUN} HTTP/1.1"));
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn sessions_and_checkpoints_are_read_by_their_ids() {
+    let session = format!(
+        r#"{{"id":"{RUN}","agent_id":"{RUN}","agent_name":"a","artifact_name":null,"last_run_id":"{RUN}","last_checkpoint_id":"{RUN}","active_run_id":null,"created_at":"{TIME}","updated_at":"{TIME}"}}"#
+    );
+    let version = "0".repeat(64);
+    let checkpoint = format!(
+        r#"{{"id":"{RUN}","run_id":"{RUN}","session_id":"{RUN}","agent_id":"{RUN}","agent_name":"a","agent_version":"{version}","variables":{{"A":"1"}},"secret_names":["B"],"artifact_name":"out","artifact_version":"{version}","volumes":{{"data":"{version}"}},"created_at":"{TIME}"}}"#
+    );
+    let server = Scripted::start(vec![
+        json("200 OK", &session),
+        json("200 OK", &checkpoint),
+        json("200 OK", EMPTY_PAGE),
+    ])
+    .await;
+    let client = server.client();
+    let id = RUN.parse().expect("an id");
+    let session = client.session_view(id).await.expect("a session");
+    let found = client
+        .checkpoint_view(session.last_checkpoint_id)
+        .await
+        .expect("a checkpoint");
+    assert_eq!(found.secret_names, ["B"]);
+    client
+        .session_list(Some(session.agent_id), &PageQuery::default())
+        .await
+        .expect("a page");
+    let last = server.requests().pop().unwrap_or_default();
+    let expected = format!("GET /v1/sessions?agent_id={RUN} HTTP/1.1");
+    assert!(last.starts_with(&expected), "{last}");
 }

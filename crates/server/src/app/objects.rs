@@ -93,7 +93,7 @@ fn archive_max_bytes(version_max_bytes: u64) -> u64 {
         .saturating_add(ARCHIVE_HEADERS_BYTES)
 }
 
-fn message(method: &str, path: &str, expires: i64) -> String {
+fn message(method: &str, path: &str, expires: &str) -> String {
     format!("{method}\n{path}\n{expires}")
 }
 
@@ -101,11 +101,11 @@ impl App {
     /// The absolute URL that allows what `grant` says for an hour.
     pub(crate) fn sign_url(&self, grant: &ObjectGrant) -> String {
         let end = clock::after(clock::now(), limits::UPLOAD_SESSION_TTL);
-        let expires = end.millis() / MILLIS_PER_SECOND;
+        let expires = (end.millis() / MILLIS_PER_SECOND).to_string();
         let path = grant.path();
         let signature = self
             .keys
-            .sign(PURPOSE, message(grant.method(), &path, expires).as_bytes());
+            .sign(PURPOSE, message(grant.method(), &path, &expires).as_bytes());
         let base = &self.settings.public_url;
         format!("{base}{path}?expires={expires}&signature={signature}")
     }
@@ -113,15 +113,13 @@ impl App {
     /// Checks that a URL was signed here for this method and has not expired.
     pub(crate) fn check_signature(&self, url: SignedUrl<'_>) -> Result<(), ApiError> {
         let refused = |why| ApiError::new(ErrorCode::InvalidSignature, why);
-        let expires = url
-            .expires
-            .and_then(|text| text.parse::<i64>().ok())
-            .unwrap_or(0);
+        let expires = url.expires.unwrap_or_default();
         let message = message(url.method, url.path, expires);
         let signature = url.signature.unwrap_or_default();
         if !self.keys.verify(PURPOSE, message.as_bytes(), signature) {
             return Err(refused("The URL was altered"));
         }
+        let expires: i64 = expires.parse().unwrap_or(0);
         if expires.saturating_mul(MILLIS_PER_SECOND) <= clock::now().millis() {
             return Err(refused("The URL has expired"));
         }

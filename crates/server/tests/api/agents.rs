@@ -97,3 +97,121 @@ async fn a_bad_configuration_names_its_field() {
         .await
         .error(400, "invalid_parameter", Some("message"));
 }
+
+#[tokio::test]
+async fn an_agent_is_changed_by_its_id_under_its_name_only() {
+    let harness = Harness::start().await;
+    let created = harness.post("/v1/agents", body(None)).await.json();
+    let path = format!("/v1/agents/{}", created["id"].as_str().unwrap());
+    let updated = harness.put(&path, body(Some("My agent description"))).await;
+    assert_eq!(
+        (updated.status, &updated.json()["action"]),
+        (200, &json!("updated"))
+    );
+    assert_eq!(updated.json()["current_version_id"], FIRST);
+    let existing = harness.put(&path, body(None)).await.json();
+    assert_eq!(existing["action"], "existing");
+    assert_eq!(existing["id"], created["id"]);
+    assert_eq!(existing["current_version"], created["current_version"]);
+    let mut other = body(None);
+    other["config"] =
+        json!({ "version": "1.0", "agents": { "other": { "framework": "claude-code" } } });
+    harness
+        .put(&path, other)
+        .await
+        .error(400, "invalid_parameter", Some("config"));
+    let unknown = "/v1/agents/019bc134-7840-7cba-a551-2100f80b56fc";
+    let message = harness
+        .put(unknown, body(None))
+        .await
+        .error(404, "resource_not_found", None);
+    assert!(message.starts_with("No such agent: '"), "{message}");
+    harness
+        .put(unknown, json!({}))
+        .await
+        .error(400, "invalid_parameter", Some("config"));
+    let versions = harness.get(&format!("{path}/versions")).await.json();
+    let shown = |n: usize| {
+        let item = &versions["data"][n];
+        let description = &item["config"]["agents"]["my-agent"]["description"];
+        (
+            item["version_number"].clone(),
+            item["message"].clone(),
+            description.clone(),
+        )
+    };
+    assert_eq!(
+        shown(0),
+        (json!(2), json!("m"), json!("My agent description"))
+    );
+    assert_eq!(shown(1), (json!(1), json!("m"), json!(null)));
+}
+
+#[tokio::test]
+async fn a_deleted_agent_frees_its_name_and_leaves_what_its_runs_made() {
+    let harness = Harness::start().await;
+    let agent = harness.agent(json!({})).await;
+    let id = agent["id"].as_str().unwrap();
+    let path = format!("/v1/agents/{id}");
+    let run = harness.run().await;
+    let busy = harness.delete(&path).await;
+    busy.error(409, "agent_has_active_runs", None);
+    harness.claim().await;
+    harness
+        .delete(&path)
+        .await
+        .error(409, "agent_has_active_runs", None);
+    harness.complete(&run).await;
+    let done = harness.get(&format!("/v1/runs/{run}")).await.json();
+    let deleted = harness.delete(&path).await;
+    assert_eq!((deleted.status, deleted.text.as_str()), (204, ""));
+    harness
+        .delete(&path)
+        .await
+        .error(404, "resource_not_found", None);
+    for path in [path.clone(), format!("{path}/versions")] {
+        harness
+            .get(&path)
+            .await
+            .error(404, "resource_not_found", None);
+    }
+    assert_eq!(harness.get("/v1/agents").await.json()["data"], json!([]));
+    let session = done["session_id"].as_str().unwrap();
+    let checkpoint = done["checkpoint_id"].as_str().unwrap();
+    for path in [
+        format!("/v1/runs/{run}"),
+        format!("/v1/sessions/{session}"),
+        format!("/v1/checkpoints/{checkpoint}"),
+    ] {
+        let found = harness.get(&path).await.json();
+        assert_eq!(
+            (&found["agent_id"], &found["agent_name"]),
+            (&json!(id), &json!("demo")),
+            "{path}"
+        );
+    }
+    let listed = harness.get(&format!("/v1/runs?agent_id={id}")).await.json();
+    assert_eq!(listed["data"][0]["id"], run);
+    let listed = harness
+        .get(&format!("/v1/sessions?agent_id={id}"))
+        .await
+        .json();
+    assert_eq!(listed["data"][0]["id"], session);
+    // An agent of the same name is another agent.
+    assert_eq!(harness.agent(json!({})).await["action"], "created");
+    for (field, value, kind) in [
+        ("session_id", session, "session"),
+        ("checkpoint_id", checkpoint, "checkpoint"),
+    ] {
+        let body = json!({ "prompt": "x", field: value });
+        let message =
+            harness
+                .post("/v1/runs", body)
+                .await
+                .error(404, "resource_not_found", Some(field));
+        assert_eq!(
+            message,
+            format!("Agent for {kind} not found or has no versions")
+        );
+    }
+}

@@ -183,3 +183,113 @@ async fn logs_hold_system_lines_and_events_and_are_filtered() {
         (&json!([]), &json!(null))
     );
 }
+
+#[tokio::test]
+async fn a_walk_through_logs_of_one_instant_shows_each_entry_once_in_order_of_arrival() {
+    let harness = Harness::start().await;
+    harness.agent(json!({})).await;
+    let run = harness.run().await;
+    harness.claim().await;
+    let line = |n: u32, kind: &str| {
+        json!({
+            "timestamp": "2026-01-15T10:30:00.000Z", "type": kind, "level": "info",
+            "message": format!("{n}"), "metadata": (kind == "network").then_some("{}"),
+        })
+    };
+    let log = async |offset: u32, entries: serde_json::Value| {
+        let body = json!({ "epoch": 1, "offset": offset, "entries": entries });
+        let answer = harness.runner(&format!("/runs/{run}/logs"), body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    log(0, json!([line(1, "system"), line(2, "network")])).await;
+    harness.append(&run, 0, &["a", "b"]).await;
+    log(2, json!([line(3, "network"), line(4, "system")])).await;
+    let expected = ["1", "2", "a", "b", "3", "4"];
+    let shown = |entry: &serde_json::Value| {
+        let text = &entry["metadata"]["eventData"]["text"];
+        text.as_str()
+            .or(entry["message"].as_str())
+            .unwrap()
+            .to_owned()
+    };
+    for limit in 1..=6 {
+        for (order, reversed) in [("asc", false), ("desc", true)] {
+            let (mut seen, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let query = format!("order={order}&limit={limit}&cursor={cursor}");
+                let page = harness.get(&format!("/v1/runs/{run}/logs?{query}")).await;
+                let page = page.json();
+                seen.extend(page["data"].as_array().unwrap().iter().map(shown));
+                match page["pagination"]["next_cursor"].as_str() {
+                    Some(next) => cursor = next.to_owned(),
+                    None => break,
+                }
+            }
+            if reversed {
+                seen.reverse();
+            }
+            assert_eq!(seen, expected, "{order} {limit}");
+        }
+    }
+    for (query, count) in [
+        ("cursor=2026-01-15T10:30:00Z", 0),
+        ("cursor=2026-01-15T10:29:59.999Z", 6),
+        ("order=desc&cursor=2026-01-15T10:30:00Z", 0),
+        ("order=desc&cursor=2026-01-15T10:30:00.001Z", 6),
+        ("since=2026-01-15T10:30:00Z&until=2026-01-15T10:30:00Z", 6),
+        ("since=2026-01-15T10:30:00.001Z", 0),
+        ("type=network", 2),
+        ("type=agent&level=warn", 0),
+    ] {
+        let page = harness.get(&format!("/v1/runs/{run}/logs?{query}")).await;
+        let page = page.json();
+        assert_eq!(page["data"].as_array().unwrap().len(), count, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_have_every_sample_and_both_sets_of_summary_names() {
+    let harness = Harness::start().await;
+    harness.agent(json!({})).await;
+    let run = harness.run().await;
+    harness.claim().await;
+    let sample = |seconds: u32, cpu: f64, memory: u64| {
+        json!({
+            "timestamp": format!("2026-01-15T10:30:{seconds:02}.000Z"), "cpu_percent": cpu,
+            "memory_used_bytes": memory, "memory_total_bytes": 2_147_483_648_u64,
+            "disk_used_bytes": 1_048_576, "disk_total_bytes": 10_485_760,
+            "network_rx_bytes": 10 * seconds, "network_tx_bytes": seconds,
+        })
+    };
+    let samples = json!([sample(0, 10.0, 1 << 20), sample(5, 20.02, 3 << 19)]);
+    let body = json!({ "epoch": 1, "offset": 0, "samples": samples });
+    let answer = harness.runner(&format!("/runs/{run}/metrics"), body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let metrics = harness
+        .get(&format!("/v1/runs/{run}/metrics?limit=x&cursor=x"))
+        .await
+        .json();
+    let expected = json!({
+        "data": [
+            {
+                "timestamp": "2026-01-15T10:30:00.000Z", "cpu_percent": 10.0,
+                "memory_used_mb": 1.0, "memory_total_mb": 2048.0, "disk_used_mb": 1.0,
+                "disk_total_mb": 10.0, "memory_bytes": 1_048_576, "network_rx_bytes": 0,
+                "network_tx_bytes": 0,
+            },
+            {
+                "timestamp": "2026-01-15T10:30:05.000Z", "cpu_percent": 20.02,
+                "memory_used_mb": 1.5, "memory_total_mb": 2048.0, "disk_used_mb": 1.0,
+                "disk_total_mb": 10.0, "memory_bytes": 1_572_864, "network_rx_bytes": 50,
+                "network_tx_bytes": 5,
+            },
+        ],
+        "summary": {
+            "avg_cpu_percent": 15.01, "cpu_avg_percent": 15.01, "max_memory_used_mb": 1.5,
+            "memory_max_bytes": 1_572_864, "network_rx_bytes": 50, "network_tx_bytes": 5,
+            "total_duration_ms": 5000,
+        },
+        "pagination": { "has_more": false, "next_cursor": null },
+    });
+    assert_eq!(metrics, expected);
+}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use vm0_blob::{Content, Entry, Manifest};
+use vm0_model::ManifestId;
 use vm0_model::token::{TokenKind, TokenSecret};
 use vm0_server::{RunningServer, Server, ServerConfig, TokenFor, TokenRequest, token_create};
 
@@ -189,9 +191,29 @@ impl Harness {
     }
 
     pub(crate) async fn complete(&self, run: &str) -> Answer {
+        self.complete_with(run, None).await
+    }
+
+    /// Stores a manifest with one symlink to `target`, which needs no pack, as a runner; its id.
+    pub(crate) async fn workspace(&self, run: &str, target: &str) -> ManifestId {
+        let link = Entry {
+            path: "latest".to_owned(),
+            content: Content::Symlink {
+                target: target.to_owned(),
+            },
+        };
+        let (id, bytes) = Manifest::new(vec![link]).unwrap().encode().unwrap();
+        let put = format!("/runs/{run}/manifests/{id}?epoch=1");
+        assert_eq!(self.runner_put(&put, bytes).await.status, 204);
+        id
+    }
+
+    /// Completes a run that leaves this workspace.
+    pub(crate) async fn complete_with(&self, run: &str, saved: Option<ManifestId>) -> Answer {
+        let artifact = saved.map(|id| json!({ "manifest_id": id }));
         let body = json!({
             "epoch": 1, "status": "completed", "exit_code": 0, "output": "done", "error": null,
-            "usage": null, "artifact": null,
+            "usage": null, "artifact": artifact,
             "conversation": {
                 "framework": "shell", "agent_session_id": "s", "history": null,
                 "working_dir": "/home/user/workspace", "token_total": null,

@@ -4,11 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod downloads;
 mod events;
 mod harness;
+mod inheritance;
 mod rim;
 mod runner;
 mod runs;
+mod sessions;
+mod storage_deletes;
 mod storages;
 mod stored_values;
 mod tokens;

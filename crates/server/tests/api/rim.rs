@@ -108,6 +108,9 @@ async fn what_belongs_to_another_user_is_unknown() {
         harness.put(&path, json!({ "value": "hers" })).await;
     }
     let tokens = harness.get("/v1/tokens").await.json();
+    harness.claim().await;
+    harness.complete(&run).await;
+    let done = harness.get(&format!("/v1/runs/{run}")).await.json();
     harness.token = harness.other_token.clone();
     // A PUT of a name makes a thing of one's own.
     let names_things =
@@ -119,9 +122,12 @@ async fn what_belongs_to_another_user_is_unknown() {
             Some("artifacts") => artifact["id"].as_str().unwrap(),
             Some("tokens") => tokens["data"][0]["id"].as_str().unwrap(),
             Some("secrets" | "variables") => "KEY",
+            Some("sessions") => done["session_id"].as_str().unwrap(),
+            Some("checkpoints") => done["checkpoint_id"].as_str().unwrap(),
             _ => &run,
         };
-        let body = json!({ "files": [], "upload_session_id": "existing:x" });
+        let config = json!({ "version": "1.0", "agents": { "demo": { "framework": "shell" } } });
+        let body = json!({ "files": [], "upload_session_id": "existing:x", "config": config });
         let request = harness
             .request(endpoint.method.clone(), &path(&endpoint, id))
             .json(&body);
@@ -135,6 +141,7 @@ async fn what_belongs_to_another_user_is_unknown() {
         "/v1/artifacts",
         "/v1/secrets",
         "/v1/variables",
+        "/v1/sessions",
     ] {
         let expected =
             json!({ "data": [], "pagination": { "has_more": false, "next_cursor": null } });

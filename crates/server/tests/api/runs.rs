@@ -215,3 +215,30 @@ async fn a_key_with_an_equal_body_answers_the_same_run() {
         1
     );
 }
+
+#[tokio::test]
+async fn simultaneous_requests_with_one_key_make_one_run_that_all_answer() {
+    let harness = Harness::start_with(|config| config.concurrent_run_limit = 1).await;
+    harness.agent(json!({})).await;
+    let first = harness.run().await;
+    harness.claim().await;
+    harness.complete(&first).await;
+    let done = harness.get(&format!("/v1/runs/{first}")).await.json();
+    let body = json!({ "prompt": "x", "session_id": done["session_id"] });
+    let request = || {
+        let request = harness.request(Method::POST, "/v1/runs").json(&body);
+        async { Answer::read(request.header("Idempotency-Key", "k").send().await.unwrap()).await }
+    };
+    let answers = futures::future::join_all((0..12).map(|_| request())).await;
+    let id = answers[0].json()["id"].clone();
+    for answer in answers {
+        assert_eq!((answer.status, &answer.json()["id"]), (202, &id));
+    }
+    // The run is answered in its present state, before the limit and the session are looked at.
+    harness.claim().await;
+    let again = request().await;
+    assert_eq!(
+        (&again.json()["id"], &again.json()["status"]),
+        (&id, &json!("running"))
+    );
+}

@@ -10,9 +10,9 @@ use vm0_store::{SqliteStore, StorageStore, UserStore};
 
 use crate::harness::{Answer, Harness};
 
-const H: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+pub(crate) const H: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
 
-fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
         Vec::new(),
         flate2::Compression::fast(),
@@ -26,11 +26,11 @@ fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     tar.into_inner().unwrap().finish().unwrap()
 }
 
-fn hello() -> Value {
+pub(crate) fn hello() -> Value {
     json!([{ "path": "a.txt", "size": 6, "hash": H }])
 }
 
-async fn volume(harness: &Harness, name: &str) -> String {
+pub(crate) async fn volume(harness: &Harness, name: &str) -> String {
     let answer = harness.post("/v1/volumes", json!({ "name": name })).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     format!("/v1/volumes/{}", answer.json()["id"].as_str().unwrap())
@@ -50,7 +50,12 @@ async fn put(harness: &Harness, url: &Value, body: Vec<u8>) -> Answer {
 }
 
 /// Declares `files` and puts both objects; the session.
-async fn upload(harness: &Harness, volume: &str, files: &Value, archive: Vec<u8>) -> Value {
+pub(crate) async fn upload(
+    harness: &Harness,
+    volume: &str,
+    files: &Value,
+    archive: Vec<u8>,
+) -> Value {
     let session = harness
         .post(&format!("{volume}/upload"), json!({ "files": files }))
         .await
