@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::blobs::{Blobs, ByteStream};
 use crate::fetch::{Fetched, fetch, plan};
 use crate::manifest::{Content, Entry, Manifest};
-use crate::pack::chunk_read;
+use crate::pack::chunk_read_into;
 
 const BLOCK_BYTES: usize = 512;
 const NAME_MAX_BYTES: usize = 100;
@@ -80,6 +80,9 @@ struct ArchiveWriter {
     has_header: bool,
     chunk: usize,
     frames: Option<Fetched>,
+    /// A chunk, and how much of it is in `out`.
+    content: Vec<u8>,
+    written: usize,
     out: GzEncoder<Vec<u8>>,
     finished: bool,
 }
@@ -103,6 +106,8 @@ impl ArchiveWriter {
             has_header: false,
             chunk: 0,
             frames: None,
+            content: Vec::new(),
+            written: 0,
             out,
             finished: false,
         }
@@ -111,6 +116,13 @@ impl ArchiveWriter {
     /// Writes until there is a piece to send or frames are needed.
     fn step(&mut self) -> io::Result<Step> {
         while !self.finished && self.out.get_ref().len() < PIECE_BYTES {
+            if self.written < self.content.len() {
+                let rest = &self.content[self.written..];
+                let part = &rest[..rest.len().min(PIECE_BYTES)];
+                self.out.write_all(part)?;
+                self.written += part.len();
+                continue;
+            }
             let Some(entry) = self.manifest.entries().get(self.entry) else {
                 self.out.write_all(&[0; 2 * BLOCK_BYTES])?;
                 self.out.try_finish()?;
@@ -126,8 +138,8 @@ impl ArchiveWriter {
                     let Some((chunk, frame)) = self.frames.as_mut().and_then(Fetched::next) else {
                         return Ok(Step::NeedsFrames);
                     };
-                    let bytes = chunk_read(&chunk, &frame).map_err(io::Error::other)?;
-                    self.out.write_all(&bytes)?;
+                    chunk_read_into(&chunk, &frame, &mut self.content).map_err(io::Error::other)?;
+                    self.written = 0;
                     self.chunk += 1;
                     continue;
                 }

@@ -13,9 +13,9 @@ use crate::manifest::Chunk;
 /// Chunks closer than this are fetched together with what lies between them.
 const GAP_MAX_BYTES: u64 = 64 << 10;
 /// One request for several chunks is no longer than this.
-const REQUEST_MAX_BYTES: u64 = 8 << 20;
+const REQUEST_MAX_BYTES: u64 = 2 << 20;
 /// Requests under way, or answered and not yet used.
-const REQUESTS_AHEAD: usize = 3;
+const REQUESTS_AHEAD: usize = 2;
 
 /// A pack could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub struct PackSourceError {
 #[async_trait]
 pub trait PackSource: Send + Sync {
     /// The bytes of `pack` in `range`: all of them, or an error. What they hold is verified by the
-    /// caller. Ranges are at most 8 MiB, or one frame.
+    /// caller. Ranges are at most 2 MiB, or one frame.
     ///
     /// Dropping the future abandons the request.
     ///

@@ -68,12 +68,26 @@ pub(crate) fn chunk_is_plausible(chunk: &Chunk) -> bool {
 
 /// The bytes of `chunk`, of which `frame` is the stored form.
 pub(crate) fn chunk_read(chunk: &Chunk, frame: &[u8]) -> Result<Vec<u8>, PackError> {
+    let mut bytes = Vec::new();
+    chunk_read_into(chunk, frame, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same in place of what is in `bytes`.
+pub(crate) fn chunk_read_into(
+    chunk: &Chunk,
+    frame: &[u8],
+    bytes: &mut Vec<u8>,
+) -> Result<(), PackError> {
     let pack = chunk.pack;
-    let bytes = zstd::bulk::decompress(frame, chunk.len as usize)
+    bytes.clear();
+    bytes.reserve_exact(chunk.len as usize);
+    zstd::bulk::Decompressor::new()
+        .and_then(|mut decompressor| decompressor.decompress_to_buffer(frame, bytes))
         .map_err(|source| PackError::Compression { pack, source })?;
     let intact =
-        bytes.len() == chunk.len as usize && Sha256::digest(&bytes)[..] == chunk.hash.digest()[..];
-    intact.then_some(bytes).ok_or(PackError::Hash {
+        bytes.len() == chunk.len as usize && Sha256::digest(&*bytes)[..] == chunk.hash.digest()[..];
+    intact.then_some(()).ok_or(PackError::Hash {
         pack,
         hash: chunk.hash,
     })
@@ -154,10 +168,7 @@ impl<W: Write> PackWriter<W> {
 
     /// Stores all that `content` gives, at most `size` bytes of it. It may give fewer.
     pub(crate) fn write(&mut self, content: impl Read, size: u64) -> io::Result<WrittenContent> {
-        let mut content = HashingReader {
-            inner: content.take(size),
-            digest: Sha256::new(),
-        };
+        let mut content = HashingReader::new(content.take(size));
         let mut chunks = Vec::new();
         if size < limits::CHUNKING_MIN_BYTES {
             let mut buffer = std::mem::take(&mut self.buffer);
@@ -178,7 +189,7 @@ impl<W: Write> PackWriter<W> {
                 chunks.push(self.chunk(&piece?.data)?);
             }
         }
-        let hash = ContentHash::from_digest(content.digest.finalize().into());
+        let hash = ContentHash::from_digest(content.finish());
         let size = chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
         Ok(WrittenContent { size, hash, chunks })
     }
@@ -221,9 +232,24 @@ impl<W: Write> PackWriter<W> {
     }
 }
 
-struct HashingReader<R> {
+/// Hashes what is read through it.
+pub(crate) struct HashingReader<R> {
     inner: R,
     digest: Sha256,
+}
+
+impl<R> HashingReader<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            digest: Sha256::new(),
+        }
+    }
+
+    /// SHA-256 of all that was read.
+    pub(crate) fn finish(self) -> [u8; 32] {
+        self.digest.finalize().into()
+    }
 }
 
 impl<R: Read> Read for HashingReader<R> {
