@@ -15,19 +15,26 @@ mod changes;
 mod commit;
 mod error;
 mod fetch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod manifest;
 mod object;
 mod pack;
 mod scan;
 mod tree;
+mod verify;
 
 pub use archives::{ArchiveBody, ArchiveCache, KeptArchive};
-pub use blobs::{Blobs, ByteStream, UploadObject};
+pub use blobs::{
+    Blobs, ByteStream, KeepGuard, StoredObject, SweepGuard, TemporaryObject, UploadObject,
+};
 pub use changes::{PackFile, Packed, pack_changes};
-pub use commit::{CommitError, Committed, MemberFault, UploadFault};
+pub use commit::{CommitError, Committed, MemberFault, PreparedVersion, UploadFault};
 pub use error::BlobError;
 pub use fetch::{PackSource, PackSourceError};
 pub use manifest::{Chunk, Content, Entry, FileContent, Manifest, ManifestError};
+pub use object::{ObjectId, ObjectKind};
 pub use pack::PackError;
 pub use scan::{Changes, LeftOut, ScanError, ScanLimits, ScanWarning, scan};
 pub use tree::{TreeCache, TreeError, TreeGuard};
+pub use verify::ObjectState;

@@ -47,7 +47,7 @@ async fn a_commit_has_the_version_id_of_the_specification() {
     );
     assert_eq!((committed.size, committed.file_count), (6, 1));
     let manifest = blobs.manifest_get(committed.manifest_id).await.unwrap();
-    blobs.manifest_check(&manifest).await.unwrap();
+    check(&blobs, &manifest).await.unwrap();
     assert_eq!(manifest.version_id(storage()), committed.version_id);
 }
 
@@ -83,8 +83,7 @@ async fn the_uploaded_manifest_supplies_hashes() {
         manifest_json(&[file("a", b"x")]),
     )
     .await;
-    let error = blobs
-        .commit(storage(), &[undeclared], SESSION, None)
+    let error = commit_session(&blobs, &[undeclared], None)
         .await
         .unwrap_err();
     assert_eq!(
@@ -97,19 +96,13 @@ async fn the_uploaded_manifest_supplies_hashes() {
 async fn missing_objects_have_the_messages_of_the_specification() {
     let (_dir, blobs) = store();
     let declared = [file("a", b"x")];
-    let error = blobs
-        .commit(storage(), &declared, SESSION, None)
-        .await
-        .unwrap_err();
+    let error = commit_session(&blobs, &declared, None).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "Manifest not uploaded - upload failed or incomplete"
     );
     put(&blobs, UploadObject::Manifest, manifest_json(&declared)).await;
-    let error = blobs
-        .commit(storage(), &declared, SESSION, None)
-        .await
-        .unwrap_err();
+    let error = commit_session(&blobs, &declared, None).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "Archive not uploaded - upload failed or incomplete"
@@ -124,18 +117,15 @@ async fn missing_objects_have_the_messages_of_the_specification() {
 async fn an_empty_version_needs_no_archive_and_no_pack() {
     let (dir, blobs) = store();
     put(&blobs, UploadObject::Manifest, manifest_json(&[])).await;
-    let committed = blobs.commit(storage(), &[], SESSION, None).await.unwrap();
+    let committed = commit_session(&blobs, &[], None).await.unwrap();
     assert_eq!(
         committed.version_id.to_string(),
         "393644ae9a37e84acc2438115b9777ac35fc282f5f76485b4471f3aadd881939"
     );
     blobs.upload_delete(SESSION).await.unwrap();
-    assert_eq!(
-        files_below(dir.path()).len(),
-        1,
-        "{:?}",
-        files_below(dir.path())
-    );
+    let left =
+        ["manifests", "packs", "uploads"].map(|kind| files_below(&dir.path().join(kind)).len());
+    assert_eq!(left, [1, 0, 0]);
 }
 
 #[tokio::test]
@@ -311,10 +301,7 @@ async fn the_uploaded_manifest_must_list_the_declaration() {
         let (_dir, blobs) = store();
         put(&blobs, UploadObject::Archive, archive()).await;
         put(&blobs, UploadObject::Manifest, manifest_json(&listed)).await;
-        let error = blobs
-            .commit(storage(), &declared, SESSION, None)
-            .await
-            .unwrap_err();
+        let error = commit_session(&blobs, &declared, None).await.unwrap_err();
         assert!(
             error.to_string().contains(expected),
             "{expected:?} is not in {error}"
@@ -323,10 +310,7 @@ async fn the_uploaded_manifest_must_list_the_declaration() {
     let (_dir, blobs) = store();
     put(&blobs, UploadObject::Archive, archive()).await;
     put(&blobs, UploadObject::Manifest, b"{\"files\":[".to_vec()).await;
-    let error = blobs
-        .commit(storage(), &declared, SESSION, None)
-        .await
-        .unwrap_err();
+    let error = commit_session(&blobs, &declared, None).await.unwrap_err();
     assert!(
         error.to_string().starts_with("manifest.json is unreadable"),
         "{error}"
@@ -405,8 +389,7 @@ async fn a_second_version_stores_only_what_is_new() {
     put(&blobs, UploadObject::Manifest, manifest_json(&declared)).await;
     let archive = Tar::default().file("moved", &old).file("new", &new).gz();
     put(&blobs, UploadObject::Archive, archive).await;
-    let second = blobs
-        .commit(storage(), &declared, SESSION, Some(base.clone()))
+    let second = commit_session(&blobs, &declared, Some(base.clone()))
         .await
         .unwrap();
     let manifest = blobs.manifest_get(second.manifest_id).await.unwrap();

@@ -132,9 +132,9 @@ async fn a_manifest_that_names_a_missing_pack_is_found_out() {
         .await
         .unwrap();
     let manifest = blobs.manifest_get(committed.manifest_id).await.unwrap();
-    blobs.manifest_check(&manifest).await.unwrap();
+    check(&blobs, &manifest).await.unwrap();
     std::fs::remove_dir_all(dir.path().join("packs")).unwrap();
-    let error = blobs.manifest_check(&manifest).await.unwrap_err();
+    let error = check(&blobs, &manifest).await.unwrap_err();
     assert!(matches!(error, BlobError::Dangling { .. }), "{error:?}");
 }
 

@@ -110,7 +110,7 @@ impl Workspace {
                 .await
                 .unwrap();
         }
-        self.blobs.manifest_check(&packed.manifest).await.unwrap();
+        check(&self.blobs, &packed.manifest).await.unwrap();
         let archive = gunzip(&collect(self.blobs.archive(packed.manifest.clone())).await);
         let mut tar = tar::Archive::new(archive.as_slice());
         let entries = tar.entries().unwrap().map(|entry| {

@@ -49,6 +49,17 @@ pub const MESSAGE_MAX_CHARS: usize = 1000;
 /// A file of at least this many bytes is stored in content-defined chunks.
 pub const CHUNKING_MIN_BYTES: u64 = 4 * MIB;
 
+/// What nothing refers to is kept this long before it is removed (CLI 2.6).
+pub const GC_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// The server looks for what nothing refers to this often.
+pub const GC_INTERVAL: Duration = Duration::from_secs(3600);
+/// Objects condemned or removed at a time, while no commit is recorded.
+pub const GC_BATCH: usize = 32;
+/// Time for commits to be recorded between two batches.
+pub const GC_PAUSE: Duration = Duration::from_millis(20);
+/// A sweep waits this long for a moment in which no commit is being recorded.
+pub const GC_LOCK_WAIT: Duration = Duration::from_secs(30);
+
 /// Variables and secrets of one agent after expansion, in bytes (API 1.8).
 pub const ENVIRONMENT_MAX_BYTES: usize = 128 * KIB as usize;
 /// The value of a stored secret or variable, in bytes (API 1.8).

@@ -1,10 +1,14 @@
 //! The server's handle to all objects.
 
+mod hold;
 mod objects;
 mod staged;
 mod store;
+mod stored;
 
+pub use hold::{KeepGuard, SweepGuard};
 pub(crate) use objects::ObjectReader;
 pub use objects::UploadObject;
 pub(crate) use staged::Staged;
 pub use store::{Blobs, ByteStream};
+pub use stored::{StoredObject, TemporaryObject};

@@ -6,14 +6,16 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use object_store::path::Path;
 use object_store::{GetResultPayload, ObjectStoreExt};
 use vm0_model::{HistoryId, ManifestId, PackId, limits};
 
+use super::hold::KeepGuard;
 use super::store::{Blobs, ByteStream, store_error};
 use crate::error::BlobError;
 use crate::fetch::{PackSource, PackSourceError};
-use crate::manifest::Manifest;
-use crate::object::{history_key, manifest_key, pack_key, upload_key};
+use crate::manifest::{self, Manifest, PackEnds};
+use crate::object::{ObjectId, history_key, manifest_key, pack_key, upload_key};
 
 /// An object of an upload session: the two that a client puts (API 8.4), and what it declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,17 +152,69 @@ impl Blobs {
         self.get_stream(&manifest_key(id), None).await
     }
 
-    /// Proves that every byte a manifest names is stored; to be done before a row names it.
+    /// The packs that a stored manifest names, in little memory. Every byte of the manifest is
+    /// verified.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when it is not stored, [`BlobError::Manifest`] or
+    /// [`BlobError::Mismatch`] when it is damaged.
+    pub async fn manifest_packs(&self, id: ManifestId) -> Result<Vec<PackId>, BlobError> {
+        let key = manifest_key(id);
+        let reader = self.open(&key).await?;
+        let (packs, digest) =
+            tokio::task::spawn_blocking(move || manifest::named_packs(reader)).await??;
+        if digest != *id.digest() {
+            return Err(BlobError::Mismatch {
+                key: key.to_string(),
+            });
+        }
+        Ok(packs)
+    }
+
+    /// Makes sure that a manifest and every byte it names are stored and stay; to be done before a
+    /// row names it, which may be as long as the guard is held.
     ///
     /// # Errors
     ///
     /// [`BlobError::Dangling`] for the first pack that is missing or too short.
-    pub async fn manifest_check(&self, manifest: &Manifest) -> Result<(), BlobError> {
-        let mut ends = std::collections::BTreeMap::<PackId, u64>::new();
-        for chunk in manifest.chunks() {
-            let end = ends.entry(chunk.pack).or_default();
-            *end = (*end).max(chunk.offset + u64::from(chunk.stored_len));
+    pub async fn manifest_keep(
+        &self,
+        guard: &KeepGuard,
+        id: ManifestId,
+        manifest: &Manifest,
+    ) -> Result<(), BlobError> {
+        self.version_keep(guard, id, manifest.pack_ends()).await
+    }
+
+    /// Makes sure that a manifest that is stored, and packs up to these ends, stay.
+    pub(crate) async fn version_keep(
+        &self,
+        _guard: &KeepGuard,
+        id: ManifestId,
+        ends: PackEnds,
+    ) -> Result<(), BlobError> {
+        self.object_pardon(ObjectId::Manifest(id)).await?;
+        for pack in ends.keys() {
+            self.object_pardon(ObjectId::Pack(*pack)).await?;
         }
+        self.packs_check(ends).await
+    }
+
+    /// Makes sure that a history is stored and stays; to be done before a row names it, which may
+    /// be as long as the guard is held.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::NotFound`] when it is not stored.
+    pub async fn history_keep(&self, _guard: &KeepGuard, id: HistoryId) -> Result<(), BlobError> {
+        self.object_pardon(ObjectId::History(id)).await?;
+        let key = history_key(id);
+        let found = self.inner.store.head(&key).await;
+        found.map(drop).map_err(|error| store_error(&key, error))
+    }
+
+    async fn packs_check(&self, ends: PackEnds) -> Result<(), BlobError> {
         for (pack, end) in ends {
             match self.pack_len(pack).await {
                 Ok(len) if len >= end => {}
@@ -251,11 +305,8 @@ impl Blobs {
             UploadObject::Manifest,
             UploadObject::Declaration,
         ] {
-            let key = upload_key(session, object.file_name())?;
-            match self.inner.store.delete(&key).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(BlobError::Store(error)),
-            }
+            self.remove(&upload_key(session, object.file_name())?)
+                .await?;
         }
         Ok(())
     }
@@ -266,22 +317,24 @@ impl Blobs {
         session: &str,
         object: UploadObject,
     ) -> Result<Option<ObjectReader>, BlobError> {
-        let result = match self
-            .get(&upload_key(session, object.file_name())?, None)
-            .await
-        {
-            Ok(result) => result,
-            Err(BlobError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        match self.open(&upload_key(session, object.file_name())?).await {
+            Ok(reader) => Ok(Some(reader)),
+            Err(BlobError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An object for blocking code.
+    pub(crate) async fn open(&self, key: &Path) -> Result<ObjectReader, BlobError> {
+        let result = self.get(key, None).await?;
         if let GetResultPayload::File(file, _) = result.payload {
-            return Ok(Some(Box::new(file)));
+            return Ok(Box::new(file));
         }
         let stream = result
             .into_stream()
             .map(|bytes| bytes.map_err(std::io::Error::other));
         let reader = tokio_util::io::StreamReader::new(stream);
-        Ok(Some(Box::new(tokio_util::io::SyncIoBridge::new(reader))))
+        Ok(Box::new(tokio_util::io::SyncIoBridge::new(reader)))
     }
 }
 

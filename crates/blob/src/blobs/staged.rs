@@ -3,7 +3,8 @@
 //! An object is written to a file of its own in the staging directory, made durable, and renamed to
 //! its place: it is there in full or not at all, whenever the power goes.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -82,13 +83,21 @@ pub(crate) fn prepare(root: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(&staging)?;
     let now = SystemTime::now();
     for file in std::fs::read_dir(&staging)? {
-        let file = file?;
-        let idle = now
-            .duration_since(file.metadata()?.modified()?)
-            .unwrap_or_default();
-        if idle > ABANDONED_AFTER {
-            std::fs::remove_file(file.path())?;
+        match remove_abandoned(&file?, now) {
+            // Another process uses the store and has published or removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            done => done?,
         }
+    }
+    Ok(())
+}
+
+fn remove_abandoned(file: &DirEntry, now: SystemTime) -> std::io::Result<()> {
+    let idle = now
+        .duration_since(file.metadata()?.modified()?)
+        .unwrap_or_default();
+    if idle > ABANDONED_AFTER {
+        std::fs::remove_file(file.path())?;
     }
     Ok(())
 }

@@ -142,7 +142,7 @@ impl Blobs {
         result.map_err(|error| store_error(key, error))
     }
 
-    pub(super) async fn get_stream(
+    pub(crate) async fn get_stream(
         &self,
         key: &Path,
         range: Option<Range<u64>>,
@@ -160,7 +160,7 @@ impl Blobs {
     }
 
     /// The whole object, which has at most `limit` bytes.
-    pub(super) async fn get_bytes(&self, key: &Path, limit: u64) -> Result<Bytes, BlobError> {
+    pub(crate) async fn get_bytes(&self, key: &Path, limit: u64) -> Result<Bytes, BlobError> {
         let result = self.get(key, None).await?;
         if result.meta.size > limit {
             return Err(BlobError::TooLarge {

@@ -7,4 +7,6 @@ mod members;
 mod version;
 
 pub use error::{CommitError, MemberFault, UploadFault};
-pub use version::Committed;
+#[cfg(fuzzing)]
+pub(crate) use version::dry_commit;
+pub use version::{Committed, PreparedVersion};

@@ -9,9 +9,9 @@ use vm0_model::{ManifestId, PackId, StorageId, VersionId};
 use super::declaration::{Declaration, ExpectedContent};
 use super::error::{CommitError, MemberFault, UploadFault};
 use super::members::{Member, MemberBody, VisitError, WalkError, for_each_member};
-use crate::blobs::{Blobs, ObjectReader, Staged, UploadObject};
+use crate::blobs::{Blobs, KeepGuard, ObjectReader, Staged, UploadObject};
 use crate::error::BlobError;
-use crate::manifest::{Content, Entry, Manifest};
+use crate::manifest::{Content, Entry, Manifest, PackEnds};
 use crate::object::{manifest_key, pack_key};
 use crate::pack::{PackWriter, WrittenContent};
 
@@ -30,28 +30,31 @@ pub struct Committed {
     pub file_count: u64,
 }
 
-/// The objects of a version before they are visible.
-struct Prepared {
+/// A version that an upload was found to be, whose objects are not visible yet. Dropping it leaves
+/// nothing.
+#[derive(Debug)]
+pub struct PreparedVersion {
     pack: Option<(PackId, Staged)>,
     manifest: (ManifestId, Staged),
+    ends: PackEnds,
     committed: Committed,
 }
 
 impl Blobs {
     /// Makes a version of `storage` from the two objects of `session`, which must be exactly what
-    /// was `declared`. Contents that `base` has are not stored again. Returns once all is durable.
-    /// The session's objects stay.
+    /// was `declared`. Contents that `base` has are not stored again. Nothing is stored yet, and the
+    /// session's objects stay.
     ///
     /// # Errors
     ///
-    /// When an object is missing or the upload is not as declared (API 8.5). Then nothing is stored.
-    pub async fn commit(
+    /// When an object is missing or the upload is not as declared (API 8.5).
+    pub async fn version_prepare(
         &self,
         storage: StorageId,
         declared: &[DeclaredFile],
         session: &str,
         base: Option<Manifest>,
-    ) -> Result<Committed, CommitError> {
+    ) -> Result<PreparedVersion, CommitError> {
         let manifest = self.upload_open(session, UploadObject::Manifest).await?;
         let manifest = manifest.ok_or(CommitError::Incomplete(UploadObject::Manifest))?;
         let archive = self.upload_open(session, UploadObject::Archive).await?;
@@ -66,14 +69,28 @@ impl Blobs {
             archive,
         };
         let prepare = move || upload.prepare(&blobs, storage, base.as_ref());
-        let prepared = tokio::task::spawn_blocking(prepare)
+        tokio::task::spawn_blocking(prepare)
             .await
-            .map_err(BlobError::from)??;
+            .map_err(BlobError::from)?
+    }
+
+    /// Stores the objects of a version. Returns once all is durable; a row may name the version as
+    /// long as the guard is held.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or [`BlobError::Dangling`] when the base is gone.
+    pub async fn version_publish(
+        &self,
+        guard: &KeepGuard,
+        prepared: PreparedVersion,
+    ) -> Result<Committed, BlobError> {
         if let Some((id, staged)) = prepared.pack {
             self.publish(staged, &pack_key(id)).await?;
         }
         let (id, staged) = prepared.manifest;
         self.publish(staged, &manifest_key(id)).await?;
+        self.version_keep(guard, id, prepared.ends).await?;
         Ok(prepared.committed)
     }
 
@@ -94,7 +111,7 @@ impl Upload {
         blobs: &Blobs,
         storage: StorageId,
         base: Option<&Manifest>,
-    ) -> Result<Prepared, CommitError> {
+    ) -> Result<PreparedVersion, CommitError> {
         self.declaration.complete(self.manifest)?;
         let (pack_staged, file) = blobs.stage()?;
         let out = BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
@@ -107,9 +124,10 @@ impl Upload {
         let (manifest_id, bytes) = manifest.encode().map_err(BlobError::from)?;
         let (manifest_staged, mut file) = blobs.stage()?;
         io::Write::write_all(&mut file, &bytes).map_err(BlobError::from)?;
-        Ok(Prepared {
+        Ok(PreparedVersion {
             pack: pack.map(|id| (id, pack_staged)),
             manifest: (manifest_id, manifest_staged),
+            ends: manifest.pack_ends(),
             committed: Committed {
                 manifest_id,
                 version_id: manifest.version_id(storage),
@@ -131,14 +149,14 @@ enum Found {
 }
 
 /// The version as far as the archive was read.
-struct Assembly {
+struct Assembly<W> {
     declaration: Declaration,
-    pack: PackWriter<BufWriter<File>>,
+    pack: PackWriter<W>,
     found: Vec<Option<Found>>,
 }
 
-impl Assembly {
-    fn new(declaration: Declaration, pack: PackWriter<BufWriter<File>>) -> Self {
+impl<W: io::Write> Assembly<W> {
+    fn new(declaration: Declaration, pack: PackWriter<W>) -> Self {
         let found = vec![None; declaration.entries.len()];
         Self {
             declaration,
@@ -302,6 +320,19 @@ impl Assembly {
         }
         Ok((pack, Manifest::new(entries).map_err(BlobError::from)?))
     }
+}
+
+/// The version that an upload is, without storing it: only for fuzzing.
+#[cfg(fuzzing)]
+pub(crate) fn dry_commit(
+    declared: &[DeclaredFile],
+    archive: ObjectReader,
+) -> Result<Manifest, CommitError> {
+    let declaration = Declaration::new(declared)?;
+    let pack = PackWriter::new(io::sink(), None).map_err(BlobError::from)?;
+    let mut assembly = Assembly::new(declaration, pack);
+    assembly.read(archive)?;
+    assembly.finish().map(|(_, manifest)| manifest)
 }
 
 /// Remembers whether it was reading that failed, and not writing.

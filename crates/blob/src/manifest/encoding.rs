@@ -13,7 +13,7 @@
 //! every count before it allocates for it.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,7 +21,8 @@ use vm0_model::{ContentHash, ManifestId, PackId, limits};
 
 use super::entries::{Chunk, Content, Entry, FileContent, Manifest, check_count};
 use super::error::ManifestError;
-use crate::pack::CHUNK_MIN_BYTES;
+use crate::error::BlobError;
+use crate::pack::{CHUNK_MIN_BYTES, HashingReader};
 
 const MAGIC: [u8; 8] = *b"vm0mnfst";
 const VERSION: u32 = 1;
@@ -120,6 +121,32 @@ impl Manifest {
     }
 }
 
+/// The packs that a manifest names, and the SHA-256 of all its bytes, which the caller compares
+/// with its id: until then the packs are not to be trusted. Takes little memory, because what
+/// follows the packs is not decompressed.
+pub(crate) fn named_packs(bytes: impl Read) -> Result<(Vec<PackId>, [u8; 32]), BlobError> {
+    let mut bytes = BufReader::new(HashingReader::new(bytes));
+    let mut header = [0; HEADER_BYTES];
+    bytes.read_exact(&mut header)?;
+    check_header(&header)?;
+    let mut body =
+        zstd::stream::read::Decoder::with_buffer(bytes).map_err(ManifestError::Compression)?;
+    let mut scratch = [0; 0];
+    let (head, _) =
+        postcard::from_io::<Head, _>((&mut body, &mut scratch)).map_err(ManifestError::Encoding)?;
+    check_count("packs", head.pack_count as usize, CHUNKS_MAX)?;
+    let mut packs = Vec::new();
+    for _ in 0..head.pack_count {
+        let mut digest = [0; 32];
+        body.read_exact(&mut digest)
+            .map_err(ManifestError::Compression)?;
+        packs.push(PackId::from_digest(digest));
+    }
+    let mut rest = body.finish();
+    std::io::copy(&mut rest, &mut std::io::sink())?;
+    Ok((packs, rest.into_inner().finish()))
+}
+
 fn too_large() -> ManifestError {
     ManifestError::TooLarge {
         what: "bytes",
@@ -201,6 +228,17 @@ fn decode_body(bytes: &[u8]) -> Result<Vec<u8>, ManifestError> {
     let (header, packed) = bytes
         .split_at_checked(HEADER_BYTES)
         .ok_or(ManifestError::Magic)?;
+    let plain_len = check_header(header)?;
+    let mut body = Vec::new();
+    zstd::stream::read::Decoder::with_buffer(packed)
+        .and_then(|decoder| decoder.take(plain_len + 1).read_to_end(&mut body))
+        .map_err(ManifestError::Compression)?;
+    let intact = body.len() as u64 == plain_len && Sha256::digest(&body)[..] == header[24..56];
+    intact.then_some(body).ok_or(ManifestError::Checksum)
+}
+
+/// The length of the body before compression.
+fn check_header(header: &[u8]) -> Result<u64, ManifestError> {
     if header[..8] != MAGIC || header[12..16] != [0; 4] {
         return Err(ManifestError::Magic);
     }
@@ -212,12 +250,7 @@ fn decode_body(bytes: &[u8]) -> Result<Vec<u8>, ManifestError> {
     if plain_len > limits::MANIFEST_MAX_BYTES {
         return Err(too_large());
     }
-    let mut body = Vec::new();
-    zstd::stream::read::Decoder::with_buffer(packed)
-        .and_then(|decoder| decoder.take(plain_len + 1).read_to_end(&mut body))
-        .map_err(ManifestError::Compression)?;
-    let intact = body.len() as u64 == plain_len && Sha256::digest(&body)[..] == header[24..56];
-    intact.then_some(body).ok_or(ManifestError::Checksum)
+    Ok(plain_len)
 }
 
 struct Input<'a> {

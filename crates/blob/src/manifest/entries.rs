@@ -1,6 +1,6 @@
 //! The entries of a version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use vm0_model::limits;
@@ -19,6 +19,9 @@ use crate::pack;
 pub struct Manifest {
     entries: Vec<Entry>,
 }
+
+/// The packs that hold the contents of a version, and where the last of them ends in each.
+pub(crate) type PackEnds = BTreeMap<PackId, u64>;
 
 /// A file or symlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +57,8 @@ pub struct FileContent {
     pub chunks: Vec<Chunk>,
 }
 
-/// A piece of a file: one zstd frame of a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A piece of a file: one zstd frame of a pack. Chunks are ordered by pack and place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Chunk {
     /// The pack.
     pub pack: PackId,
@@ -177,6 +180,16 @@ impl Manifest {
             Content::File(file) => file.chunks.as_slice(),
             Content::Symlink { .. } => &[],
         })
+    }
+
+    /// The packs that hold the contents, and how much of each is needed.
+    pub(crate) fn pack_ends(&self) -> PackEnds {
+        let mut ends = PackEnds::new();
+        for chunk in self.chunks() {
+            let end = ends.entry(chunk.pack).or_default();
+            *end = (*end).max(chunk.offset + u64::from(chunk.stored_len));
+        }
+        ends
     }
 
     /// The packs that hold the contents.

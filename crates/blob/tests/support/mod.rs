@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
-use vm0_blob::{Blobs, ByteStream, CommitError, Committed, UploadObject};
+use vm0_blob::{BlobError, Blobs, ByteStream, CommitError, Committed, Manifest, UploadObject};
 use vm0_model::StorageId;
 use vm0_model::wire::storages::DeclaredFile;
 
@@ -196,7 +196,27 @@ pub(crate) async fn commit(
 ) -> Result<Committed, CommitError> {
     put(blobs, UploadObject::Archive, archive).await;
     put(blobs, UploadObject::Manifest, manifest_json(declared)).await;
-    blobs.commit(storage(), declared, SESSION, None).await
+    commit_session(blobs, declared, None).await
+}
+
+/// Commits what is uploaded.
+pub(crate) async fn commit_session(
+    blobs: &Blobs,
+    declared: &[DeclaredFile],
+    base: Option<Manifest>,
+) -> Result<Committed, CommitError> {
+    let prepared = blobs
+        .version_prepare(storage(), declared, SESSION, base)
+        .await?;
+    let guard = blobs.keep().await?;
+    Ok(blobs.version_publish(&guard, prepared).await?)
+}
+
+/// Whether every byte that a manifest names is stored.
+pub(crate) async fn check(blobs: &Blobs, manifest: &Manifest) -> Result<(), BlobError> {
+    let guard = blobs.keep().await?;
+    let (id, _) = manifest.encode()?;
+    blobs.manifest_keep(&guard, id, manifest).await
 }
 
 /// Every file below `dir`, relative to it, sorted.
