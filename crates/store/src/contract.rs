@@ -10,16 +10,16 @@ use async_trait::async_trait;
 use vm0_model::event::{Event, LogEntry, MetricSample, NewEvent};
 use vm0_model::{
     AgentId, CheckpointId, Epoch, RunId, RunStatus, SessionId, StorageId, StorageKind, Timestamp,
-    TokenId, UserId,
+    TokenId, UserId, VersionId,
 };
 
 use crate::error::StoreError;
 use crate::record::{
     AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Appended,
-    CheckpointRecord, ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome,
+    CheckpointRecord, ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome, References,
     RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
     SealedSecret, SecretPut, SecretRecord, SessionFilter, SessionRecord, StorageCommit,
-    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, TokenRecord,
+    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry, TokenRecord,
     UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
 };
 
@@ -35,6 +35,7 @@ pub trait Store:
     + RunStore
     + EventStore
     + SessionStore
+    + GarbageStore
 {
 }
 impl<T> Store for T where
@@ -46,6 +47,7 @@ impl<T> Store for T where
         + RunStore
         + EventStore
         + SessionStore
+        + GarbageStore
 {
 }
 
@@ -319,4 +321,32 @@ pub trait SessionStore: Send + Sync + 'static {
         user: UserId,
         id: CheckpointId,
     ) -> Result<Option<CheckpointRecord>>;
+}
+
+/// What a garbage collection asks and removes.
+#[async_trait]
+pub trait GarbageStore: Send + Sync + 'static {
+    /// All that rows refer to outside of the database, as of one moment.
+    async fn references(&self) -> Result<References>;
+    /// Runs that ended before this time, in the order of their ids, after this one.
+    async fn run_list_ended(
+        &self,
+        before: Timestamp,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunId>>;
+    /// How much a run's events, logs and samples are.
+    async fn telemetry_view(&self, run: RunId) -> Result<Telemetry>;
+    /// Removes at most `limit` of a run's events, log entries and samples, oldest first; how many.
+    async fn telemetry_remove(&self, run: RunId, limit: u32) -> Result<u64>;
+    /// Salvaged versions stored before this time that are no head and that neither a checkpoint
+    /// nor an active run names.
+    async fn salvaged_list(&self, before: Timestamp) -> Result<Vec<StorageVersionRecord>>;
+    /// Removes a version if it still is one of those; whether it was.
+    async fn salvaged_remove(
+        &self,
+        storage: StorageId,
+        version: VersionId,
+        before: Timestamp,
+    ) -> Result<bool>;
 }

@@ -1,6 +1,6 @@
 //! What the store keeps, as plain records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -773,4 +773,37 @@ pub struct LogPosition {
     /// Its place among entries of one timestamp: `None` stands after (before, if descending) all
     /// of them.
     pub seq: Option<(LogKind, u64)>,
+}
+
+/// All that rows refer to outside of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct References {
+    /// Of the versions of storages.
+    pub manifests: HashSet<ManifestId>,
+    /// Of checkpoints.
+    pub histories: HashSet<HistoryId>,
+    /// Upload sessions, by their names among the objects.
+    pub uploads: HashSet<String>,
+    /// When the oldest of the running runs started.
+    pub oldest_running: Option<Timestamp>,
+}
+
+/// How much there is of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// How much a run's telemetry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Telemetry {
+    /// Its events.
+    pub events: Extent,
+    /// Its log entries, without the events.
+    pub logs: Extent,
+    /// Its samples.
+    pub metrics: Extent,
 }

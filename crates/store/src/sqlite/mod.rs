@@ -10,11 +10,13 @@
 //! | `versions` | recording a version and moving a head, for commits and runs |
 //! | `run_create`, `run_claim`, `run_finish` | transactions of a run |
 //! | `logs`, `metrics` | transactions of a run's telemetry |
+//! | `garbage` | what rows refer to, and removing what is old |
 
 mod agents;
 mod batch;
 mod columns;
 mod events;
+mod garbage;
 mod logs;
 mod metrics;
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod claims;
 pub(crate) mod events;
 pub(crate) mod finishes;
+pub(crate) mod garbage;
 pub(crate) mod logs;
 pub(crate) mod pages;
 pub(crate) mod runs;
@@ -106,6 +107,10 @@ macro_rules! contract_suite {
             sessions:
                 sessions_are_listed_newest_first_in_pages,
                 a_session_shows_the_run_that_is_active_on_it;
+            garbage:
+                references_are_all_that_rows_name,
+                telemetry_of_runs_that_ended_is_removed_in_pieces,
+                a_salvaged_version_is_removed_unless_something_needs_it;
             pages:
                 a_walk_shows_each_run_once_whatever_is_inserted,
                 filters_apply_to_every_page;
