@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use vm0_blob::BlobError;
 use vm0_model::limits;
@@ -28,6 +29,10 @@ pub struct ServerConfig {
     pub version_max_bytes: u64,
     /// Entries of one version.
     pub version_max_entries: usize,
+    /// How often what nothing refers to is looked for.
+    pub gc_interval: Duration,
+    /// How long it is kept.
+    pub gc_grace: Duration,
 }
 
 impl ServerConfig {
@@ -41,6 +46,8 @@ impl ServerConfig {
             builtin_runner_token: None,
             version_max_bytes: limits::VERSION_MAX_BYTES,
             version_max_entries: limits::VERSION_MAX_ENTRIES,
+            gc_interval: limits::GC_INTERVAL,
+            gc_grace: limits::GC_GRACE,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The server: the public API and the runner API over HTTP, on a store and an object store.
 //!
 //! `http` turns requests into calls of `app` and answers into responses, and decides nothing;
-//! `app` has the operations and knows no HTTP; `background` does what time demands.
+//! `app` has the operations and knows no HTTP; `background` does what time demands; `gc` and `fsck`
+//! keep the bytes in order, beside a server or without one.
 //!
 //! *Invariant:* nothing here knows sandboxes. A run is executed by whoever claims it over HTTP.
 
@@ -11,6 +12,8 @@ mod clock;
 mod config;
 mod connections;
 mod data_dir;
+mod fsck;
+mod gc;
 mod http;
 mod key_file;
 mod keys;
@@ -19,6 +22,8 @@ mod token_create;
 
 pub use config::{ServerConfig, StartError};
 pub use data_dir::DataDirError;
+pub use fsck::{Finding, FindingState, FsckError, FsckReport, fsck};
+pub use gc::{GcError, GcItem, GcOptions, GcReport, gc};
 pub use http::{Endpoint, endpoints};
 pub use key_file::KeyError;
 pub use serve::{RunningServer, Server};

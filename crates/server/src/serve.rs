@@ -108,6 +108,8 @@ fn settings(config: &ServerConfig, address: SocketAddr) -> Settings {
             .map(|token| token.hash()),
         version_max_bytes: config.version_max_bytes,
         version_max_entries: config.version_max_entries,
+        gc_interval: config.gc_interval,
+        gc_grace: config.gc_grace,
     }
 }
 

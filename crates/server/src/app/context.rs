@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use vm0_blob::{ArchiveCache, Blobs};
@@ -36,6 +37,10 @@ pub(crate) struct Settings {
     pub(crate) version_max_bytes: u64,
     /// Entries of one version.
     pub(crate) version_max_entries: usize,
+    /// How often garbage is looked for.
+    pub(crate) gc_interval: Duration,
+    /// How long garbage is kept.
+    pub(crate) gc_grace: Duration,
 }
 
 /// What every operation works with.

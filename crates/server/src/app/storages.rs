@@ -236,6 +236,8 @@ impl App {
         id: Option<VersionId>,
         request: &CommitRequest,
     ) -> Result<StorageVersionRecord, AppError> {
+        // Held until the row is recorded: a version that is found stays.
+        let _keep = self.blobs.keep().await?;
         let rows = match id {
             Some(id) => {
                 self.store
@@ -261,10 +263,13 @@ impl App {
             Some(head) => Some(self.blobs.manifest_get(head.manifest_id).await?),
             None => None,
         };
-        let committed = match self.blobs.commit(storage.id, declared, session, base).await {
-            Ok(committed) => committed,
-            Err(error) => return Err(commit_fault(error)),
-        };
+        let prepared = self
+            .blobs
+            .version_prepare(storage.id, declared, session, base)
+            .await
+            .map_err(commit_fault)?;
+        let keep = self.blobs.keep().await?;
+        let committed = self.blobs.version_publish(&keep, prepared).await?;
         let version = StorageVersionRecord {
             id: committed.version_id,
             storage_id: storage.id,
@@ -281,6 +286,7 @@ impl App {
         let version = self
             .commit_version(storage, version, request.expected, upload)
             .await?;
+        drop(keep);
         if let Err(error) = self.blobs.upload_delete(session).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -1,5 +1,7 @@
-//! What time demands: leases and upload sessions expire, uses of tokens are recorded.
+//! What time demands: leases and upload sessions expire, uses of tokens are recorded, what nothing
+//! refers to is removed.
 
+mod garbage;
 mod leases;
 mod tasks;
 mod tokens;

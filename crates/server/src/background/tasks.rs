@@ -4,9 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{leases, tokens, uploads};
+use super::{garbage, leases, tokens, uploads};
 use crate::app::App;
 
 const LEASES_INTERVAL: Duration = Duration::from_secs(2);
@@ -25,6 +25,17 @@ pub(crate) fn start(app: &App) -> JoinSet<()> {
     tasks.spawn(every(UPLOADS_INTERVAL, app.clone(), |app| async move {
         uploads::expire(&app).await
     }));
+    let (app, period) = (app.clone(), app.settings.gc_interval);
+    tasks.spawn(async move {
+        // A start has better things to do.
+        sleep(period).await;
+        every(
+            period,
+            app,
+            |app| async move { garbage::collect(&app).await },
+        )
+        .await;
+    });
     tasks
 }
 

@@ -6,6 +6,7 @@
 mod agents;
 mod downloads;
 mod events;
+mod garbage;
 mod harness;
 mod inheritance;
 mod rim;

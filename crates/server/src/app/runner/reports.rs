@@ -1,6 +1,7 @@
 //! What a runner tells of a run that it holds.
 
 use tokio::time::{Instant, timeout_at};
+use vm0_blob::KeepGuard;
 use vm0_model::wire::runner::{
     BatchAnswer, EventBatch, FinishAnswer, FinishReport, LogBatch, MetricBatch, RenewAnswer,
     SalvageReport, SavedArtifact, StartedReport,
@@ -140,10 +141,15 @@ impl App {
             return Err(ApiError::invalid("status", "must be completed, failed or timeout").into());
         }
         let completed = report.status == RunStatus::Completed;
+        let keep = self.blobs.keep().await?;
         let artifact = match report.artifact {
-            Some(saved) => self.saved_version(run, saved).await?,
+            Some(saved) => self.saved_version(&keep, run, saved).await?,
             None => None,
         };
+        if let Some(history) = report.conversation.as_ref().and_then(|talk| talk.history) {
+            let kept = self.blobs.history_keep(&keep, history).await;
+            kept.map_err(object_fault)?;
+        }
         let checkpoint = match report.conversation {
             Some(conversation) if completed => Some(NewCheckpoint {
                 id: clock::fresh(CheckpointId::from_uuid),
@@ -169,6 +175,7 @@ impl App {
             now: clock::now(),
         };
         let record = leased(self.store.run_finish(finish).await?)?;
+        drop(keep);
         self.wakeups.run_state(run);
         Ok(FinishAnswer {
             status: record.status,
@@ -181,7 +188,8 @@ impl App {
         run: RunId,
         report: SalvageReport,
     ) -> Result<(), AppError> {
-        let Some(version) = self.saved_version(run, report.artifact).await? else {
+        let keep = self.blobs.keep().await?;
+        let Some(version) = self.saved_version(&keep, run, report.artifact).await? else {
             return Ok(());
         };
         let now = clock::now();
@@ -196,6 +204,7 @@ impl App {
     /// if the run has no artifact.
     async fn saved_version(
         &self,
+        keep: &KeepGuard,
         run: RunId,
         saved: SavedArtifact,
     ) -> Result<Option<SavedVersion>, AppError> {
@@ -211,7 +220,7 @@ impl App {
             .await
             .map_err(object_fault)?;
         self.blobs
-            .manifest_check(&manifest)
+            .manifest_keep(keep, saved.manifest_id, &manifest)
             .await
             .map_err(object_fault)?;
         Ok(Some(SavedVersion {
