@@ -75,6 +75,10 @@ pub(crate) enum Command {
     Variable(commands::variable::VariableCommand),
     /// Check what this machine can do and how to get the rest
     Doctor(commands::doctor::DoctorArgs),
+    /// Remove what nothing refers to
+    Gc(commands::gc::GcArgs),
+    /// Check every stored byte
+    Fsck(commands::fsck::FsckArgs),
     /// Images that sandboxes start from
     #[command(subcommand)]
     Image(commands::image::ImageCommand),
@@ -108,6 +112,8 @@ impl Command {
             Self::Secret(command) => commands::secret::execute(context, command).await,
             Self::Variable(command) => commands::variable::execute(context, command).await,
             Self::Doctor(args) => commands::doctor::execute(context, args).await,
+            Self::Gc(args) => commands::gc::execute(context, args).await,
+            Self::Fsck(args) => commands::fsck::execute(context, args).await,
             Self::Image(command) => commands::image::execute(context, command).await,
             Self::Compose(args) => commands::compose::execute(context, args).await,
             Self::Agent(command) => commands::agent::execute(context, command).await,
