@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help setup build demo test lint bench
+.PHONY: help setup build demo test lint bench fuzz
 
 help: ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -25,6 +25,9 @@ lint: setup ## Formatting, clippy, dependency rules, repository rules.
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) deny --log-level error check bans licenses sources
 	$(CARGO) xtask tidy
+
+fuzz: setup ## Fuzz everything that reads hostile bytes, for under two minutes.
+	@scripts/fuzz.sh
 
 bench: build ## Measure, beside a raw floor in the same run.
 	@scripts/bench.sh target/release/vm0

@@ -3,14 +3,14 @@
 # Idempotent: a second run installs nothing and takes a second.
 set -euo pipefail
 
-readonly PACKAGES=(gcc libc6-dev pkg-config mold e2fsprogs runc mmdebstrap npm git curl jq ca-certificates)
+readonly PACKAGES=(gcc g++ libc6-dev pkg-config mold e2fsprogs runc mmdebstrap npm git curl jq ca-certificates)
 readonly RUNSC_MIN=20240101
 
 say() { printf '%s\n' "$*" >&2; }
 
 elsewhere() {
     say "make setup knows Debian 12 and 13; this is ${PRETTY_NAME:-an unknown system}. Please install:"
-    say "  Rust (stable, rustup.rs), a C compiler with the static C library (libc.a), mold, e2fsprogs, git, curl, jq"
+    say "  Rust (stable, rustup.rs), C and C++ compilers with the static C library (libc.a), mold, e2fsprogs, git, curl, jq"
     say "  runsc from 2024 or later (gvisor.dev/docs/user_guide/install) and runc 1.1 or later"
     say "  mmdebstrap and npm, only for 'vm0 image build'"
     exit 1

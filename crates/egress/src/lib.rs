@@ -14,6 +14,8 @@ mod answer;
 mod counter;
 mod crypto;
 mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod hello;
 mod host;

@@ -87,7 +87,7 @@ async fn settle(client: &mut Client, bytes: &mut BytesMut) -> Result<Protocol, O
 }
 
 /// What `bytes`, the first that a client sent, begin; nothing if they do not tell yet.
-fn classify(bytes: &[u8]) -> Result<Option<Protocol>, HelloError> {
+pub(crate) fn classify(bytes: &[u8]) -> Result<Option<Protocol>, HelloError> {
     match bytes {
         [] | [HANDSHAKE_RECORD] => Ok(None),
         [HANDSHAKE_RECORD, 3, ..] => Ok(match hello::server_name(bytes)? {

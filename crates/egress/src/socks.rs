@@ -84,7 +84,9 @@ async fn greet(client: &mut Client) -> Result<(), SocksError> {
 }
 
 /// Reads a request; its parts are at most 255 bytes long.
-async fn read_request(bytes: &mut (impl AsyncRead + Unpin)) -> Result<Target, SocksError> {
+pub(crate) async fn read_request(
+    bytes: &mut (impl AsyncRead + Unpin),
+) -> Result<Target, SocksError> {
     let mut header = [0; 4];
     bytes.read_exact(&mut header).await?;
     let [version, command, _reserved, kind] = header;
