@@ -5,11 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $kind:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $code:literal, $status:literal, $kind:literal;)*) => {
         /// Every error code of the public API (API 1.4).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl ErrorCode {
@@ -19,6 +19,11 @@ macro_rules! error_codes {
             /// The code on the wire.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
+            }
+
+            /// When it is answered, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// The HTTP status it is answered with.
@@ -134,7 +139,8 @@ impl ApiError {
     }
 }
 
-/// The body of every error answer.
+/// The body of every error answer. Clients act on status, `type`, `code` and `param`, never on the
+/// message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorBody {
     /// The error.
@@ -144,14 +150,15 @@ pub struct ErrorBody {
 /// The inside of an error body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorDetail {
-    /// The class of the error.
+    /// The class of the error; it follows from the code.
     #[serde(rename = "type")]
     pub kind: String,
     /// The stable code to act on.
     pub code: String,
     /// For people.
     pub message: String,
-    /// The field at fault.
+    /// The field at fault by its dot path (`files.0.path`), or the query key or header.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub param: Option<String>,
 }

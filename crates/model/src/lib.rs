@@ -16,6 +16,7 @@ pub mod network;
 pub mod path;
 pub mod reference;
 pub mod run;
+mod schema;
 pub mod storage;
 pub mod template;
 pub mod time;

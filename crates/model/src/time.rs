@@ -1,9 +1,14 @@
 //! Points in time as the API shows them: UTC, kept in microseconds, shown in milliseconds.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+
+use crate::schema;
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, always a whole millisecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,6 +50,22 @@ impl Timestamp {
     /// Milliseconds from `earlier` to this time; negative if it is not earlier.
     pub const fn millis_since(self, earlier: Self) -> i64 {
         (self.0 - earlier.0).div_euclid(1_000)
+    }
+}
+
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        schema::text(
+            "A time in UTC with exactly three fractional digits.",
+            Some(schema::TIME_PATTERN),
+            Some("date-time"),
+        )
+    }
+}
+
+impl utoipa::ToSchema for Timestamp {
+    fn name() -> Cow<'static, str> {
+        "Timestamp".into()
     }
 }
 
