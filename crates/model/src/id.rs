@@ -188,9 +188,9 @@ macro_rules! digest_ids {
 }
 
 digest_ids! {
-    /// An agent version: the digest of its canonical configuration (API 9.3).
+    /// An agent version: the digest of its canonical configuration.
     AgentVersionId = "agent version";
-    /// A version of a volume or artifact: the digest over its entries (API 9.1).
+    /// A version of a volume or artifact: the digest over its entries.
     VersionId = "version";
     /// A pack: the digest of its bytes.
     PackId = "pack";

@@ -125,6 +125,7 @@ pub struct RunCreate {
     /// Version of the agent: `latest`, a 64-hex version id, or a prefix of at least 8 hex digits
     /// that names one version.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(pattern = "^([Ll][Aa][Tt][Ee][Ss][Tt]|[0-9A-Fa-f]{8,64})$")]
     pub agent_version: Option<String>,
     /// Values of `vars.NAME` in the agent's templates. Given, they replace an inherited map as a
     /// whole.
@@ -141,6 +142,7 @@ pub struct RunCreate {
     /// Version of the artifact: `latest`, a 64-hex version id, or a prefix of at least 8 hex digits
     /// that names one version. Needs an artifact name, given or inherited.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(pattern = "^([Ll][Aa][Tt][Ee][Ss][Tt]|[0-9A-Fa-f]{8,64})$")]
     pub artifact_version: Option<String>,
     /// Version references by key of the agent's `volumes`, not by name of a volume; undeclared keys
     /// have no effect.
@@ -208,7 +210,7 @@ pub struct HeartbeatEvent {
     pub timestamp: Timestamp,
 }
 
-/// An entry of the log answer (API 6).
+/// An entry of the log of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LogLine {
     /// When it happened.

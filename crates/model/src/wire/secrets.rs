@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 /// A stored secret. Its value is write-only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Secret {
     /// Its name.
+    #[schema(pattern = "^[A-Z][A-Z0-9_]{0,254}$")]
     pub name: String,
     /// When it was stored first.
     pub created_at: Timestamp,
@@ -18,9 +19,10 @@ pub struct Secret {
 }
 
 /// The body of `PUT /v1/secrets/:name`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SecretPut {
-    /// The value, at least 1 byte.
+    /// The value, at least 1 byte and at most 65536.
+    #[schema(min_length = 1)]
     pub value: String,
 }
 

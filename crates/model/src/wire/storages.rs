@@ -163,6 +163,7 @@ pub struct UploadManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CommitCreate {
     /// The session of the upload answer.
+    #[schema(pattern = "^(upload|existing):")]
     pub upload_session_id: String,
     /// Kept with the version; empty means none.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 /// A stored variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Variable {
     /// Its name.
+    #[schema(pattern = "^[A-Z][A-Z0-9_]{0,254}$")]
     pub name: String,
     /// Its value, which may be empty.
     pub value: String,
@@ -18,8 +19,8 @@ pub struct Variable {
 }
 
 /// The body of `PUT /v1/variables/:name`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VariablePut {
-    /// The value.
+    /// The value, at most 65536 bytes; may be empty.
     pub value: String,
 }
