@@ -26,7 +26,8 @@ mod verify;
 
 pub use archives::{ArchiveBody, ArchiveCache, KeptArchive};
 pub use blobs::{
-    Blobs, ByteStream, KeepGuard, StoredObject, SweepGuard, TemporaryObject, UploadObject,
+    Blobs, ByteStream, KeepGuard, StoredBytes, StoredObject, SweepGuard, TemporaryObject,
+    UploadObject,
 };
 pub use changes::{PackFile, Packed, pack_changes};
 pub use commit::{CommitError, Committed, MemberFault, PreparedVersion, UploadFault};

@@ -1,17 +1,22 @@
 //! Accepting connections and ending them: each is served by a task of its own until it closes or
 //! the server stops.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 use vm0_model::limits;
+
+use crate::http::Peer;
 
 /// Pause after an accept that failed, normally for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,8 +35,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
             () = stopped(&mut stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = serve_connection(stream, router.clone(), stop.clone());
+            Ok((stream, peer)) => {
+                let connection = serve_connection(stream, peer, router.clone(), stop.clone());
                 tasks.spawn(async move {
                     connection.await;
                     drop(place);
@@ -48,7 +53,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
     tasks.wait().await;
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
@@ -58,8 +68,12 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stop: watch::Re
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_READ_TIMEOUT);
     builder.http2().timer(TokioTimer::new());
+    let service = router.map_request(move |mut request: Request<_>| {
+        request.extensions_mut().insert(Peer(peer));
+        request
+    });
     let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,

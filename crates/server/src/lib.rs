@@ -17,6 +17,7 @@ mod gc;
 mod http;
 mod key_file;
 mod keys;
+mod monitor;
 mod serve;
 mod token_create;
 

@@ -11,10 +11,11 @@ use vm0_blob::{ArchiveCache, Blobs};
 use vm0_model::limits;
 use vm0_store::{SecretStore, SqliteStore};
 
-use crate::app::{App, Context, Phase, Settings, TokenUse, Wakeups};
+use crate::app::{App, Context, ObjectCount, Phase, Settings, TokenUse, Wakeups};
 use crate::config::{ServerConfig, StartError};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::keys::Keys;
+use crate::monitor::Meters;
 use crate::{background, connections, http};
 
 /// Requests in flight have this long to finish when the server stops.
@@ -74,6 +75,8 @@ impl Server {
             keys,
             wakeups: Arc::new(Wakeups::default()),
             token_use: TokenUse::default(),
+            meters: Meters::new(),
+            object_count: ObjectCount::default(),
             settings: settings(&config, address),
             phase: watch::Sender::new(Phase::Serving),
         });

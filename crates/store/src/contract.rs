@@ -15,9 +15,9 @@ use vm0_model::{
 
 use crate::error::StoreError;
 use crate::record::{
-    AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Appended,
-    CheckpointRecord, ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome, References,
-    RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
+    ActiveRuns, AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord,
+    Appended, CheckpointRecord, ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome,
+    References, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
     SealedSecret, SecretPut, SecretRecord, SessionFilter, SessionRecord, StorageCommit,
     StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry, TokenRecord,
     UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
@@ -36,6 +36,7 @@ pub trait Store:
     + EventStore
     + SessionStore
     + GarbageStore
+    + MonitorStore
 {
 }
 impl<T> Store for T where
@@ -48,6 +49,7 @@ impl<T> Store for T where
         + EventStore
         + SessionStore
         + GarbageStore
+        + MonitorStore
 {
 }
 
@@ -349,4 +351,13 @@ pub trait GarbageStore: Send + Sync + 'static {
         version: VersionId,
         before: Timestamp,
     ) -> Result<bool>;
+}
+
+/// What an operator watches.
+#[async_trait]
+pub trait MonitorStore: Send + Sync + 'static {
+    /// Pending and running runs of all users.
+    async fn run_count_all(&self) -> Result<ActiveRuns>;
+    /// Transactions that wait to be written.
+    fn write_queue(&self) -> u64;
 }

@@ -607,8 +607,19 @@ pub enum Leased<T> {
 pub struct Appended {
     /// Offset of the next batch.
     pub next_offset: u64,
+    /// How many of the batch were not recorded before.
+    pub added: u64,
     /// State of the run. Nothing is appended to events of a terminal run.
     pub status: RunStatus,
+}
+
+/// Runs that have not ended, of all users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveRuns {
+    /// Those that wait for a runner.
+    pub pending: u64,
+    /// Those that a runner has.
+    pub running: u64,
 }
 
 /// The end of a run. Its objects are durable already.

@@ -5,6 +5,7 @@ mod objects;
 mod staged;
 mod store;
 mod stored;
+mod usage;
 
 pub use hold::{KeepGuard, SweepGuard};
 pub(crate) use objects::ObjectReader;
@@ -12,3 +13,4 @@ pub use objects::UploadObject;
 pub(crate) use staged::Staged;
 pub use store::{Blobs, ByteStream};
 pub use stored::{StoredObject, TemporaryObject};
+pub use usage::StoredBytes;

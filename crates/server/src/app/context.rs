@@ -9,9 +9,11 @@ use vm0_blob::{ArchiveCache, Blobs};
 use vm0_model::token::TokenHash;
 use vm0_store::Store;
 
+use super::monitor::ObjectCount;
 use super::token_use::TokenUse;
 use super::wakeups::Wakeups;
 use crate::keys::Keys;
+use crate::monitor::Meters;
 
 /// How far the server is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,8 @@ pub(crate) struct Context {
     pub(crate) keys: Keys,
     pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) token_use: TokenUse,
+    pub(crate) meters: Meters,
+    pub(crate) object_count: ObjectCount,
     pub(crate) settings: Settings,
     pub(crate) phase: watch::Sender<Phase>,
 }

@@ -16,6 +16,7 @@ use super::error::AppError;
 use super::tokens::Caller;
 use super::wakeups::{RunChanges, RunWatch};
 use crate::clock;
+use crate::monitor::Watching;
 
 /// Events read from the store at a time.
 const BATCH: u32 = 200;
@@ -81,6 +82,7 @@ pub(crate) struct RunEventStream {
     pending: VecDeque<Event>,
     heartbeat: Interval,
     next: Next,
+    _watching: Watching,
 }
 
 impl App {
@@ -108,6 +110,7 @@ impl App {
             pending: VecDeque::new(),
             heartbeat,
             next: Next::Opening,
+            _watching: self.meters.watching(),
         })
     }
 

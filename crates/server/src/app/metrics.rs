@@ -13,34 +13,54 @@ use super::tokens::Caller;
 const MIB: f64 = (1u64 << 20) as f64;
 
 /// All samples of a run and what they say together.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RunMetrics {
     data: Vec<Sample>,
     summary: Summary,
     pagination: Pagination,
 }
 
-#[derive(Debug, Serialize)]
+/// What a sandbox used at one time.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = MetricSample)]
 struct Sample {
     timestamp: Timestamp,
+    /// Share of the CPUs given to the sandbox.
+    #[schema(minimum = 0, maximum = 100)]
     cpu_percent: f64,
+    /// In MiB.
     memory_used_mb: f64,
+    /// In MiB.
     memory_total_mb: f64,
+    /// In MiB.
     disk_used_mb: f64,
+    /// In MiB.
     disk_total_mb: f64,
+    /// The memory used, in bytes.
     memory_bytes: u64,
+    /// Bytes received since the sandbox started.
     network_rx_bytes: u64,
+    /// Bytes sent since the sandbox started.
     network_tx_bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// What the samples say together; 0 without samples.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = MetricSummary)]
 struct Summary {
+    /// The mean.
     avg_cpu_percent: f64,
+    /// The same under another name.
     cpu_avg_percent: f64,
+    /// The maximum of `memory_used_mb`.
     max_memory_used_mb: f64,
+    /// The maximum of `memory_bytes`.
     memory_max_bytes: u64,
+    /// That of the last sample.
     network_rx_bytes: u64,
+    /// That of the last sample.
     network_tx_bytes: u64,
+    /// Last minus first timestamp if there are two samples, else `execution_time_ms` of the run.
     total_duration_ms: Option<i64>,
 }
 

@@ -1,5 +1,7 @@
 //! Runs whose runner was not heard of for the length of a lease end as `timeout`.
 
+use vm0_model::RunStatus;
+
 use crate::app::App;
 use crate::clock;
 
@@ -9,6 +11,7 @@ pub(super) async fn expire(app: &App) {
         Ok(runs) => {
             for run in runs {
                 tracing::warn!(%run, "the runner of a run was lost");
+                app.meters.run_ended(RunStatus::Timeout);
                 app.wakeups.run_state(run);
             }
         }

@@ -1,15 +1,23 @@
 //! Authentication: the first check of every request below `/v1/` and of the runner API, before
-//! the route is looked at.
+//! the route is looked at. The metrics need a token unless a program of this machine asks.
+
+use std::net::SocketAddr;
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, FORWARDED};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use vm0_model::{ApiError, ErrorCode};
 
-use super::runner;
+use super::{monitor, runner};
 use crate::app::{App, AppError, Caller, RunnerCaller};
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Who is at the other end of a request's connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Refuses a request without a valid token, and leaves the caller with the request.
 pub(super) async fn authenticate(
@@ -18,7 +26,8 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    if path.starts_with("/v1/") {
+    let for_user = path.starts_with("/v1/") || (path == monitor::PATH && !is_local(&request));
+    if for_user {
         match app.authenticate(bearer(&request)).await {
             Ok(caller) => request.extensions_mut().insert(caller),
             Err(error) => return error.into_response(),
@@ -30,6 +39,15 @@ pub(super) async fn authenticate(
         };
     }
     next.run(request).await
+}
+
+/// The peer is this machine itself, and no proxy that speaks for another one.
+fn is_local(request: &Request) -> bool {
+    let headers = request.headers();
+    let peer = request.extensions().get::<Peer>();
+    peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback())
+        && !headers.contains_key(FORWARDED)
+        && !headers.contains_key(FORWARDED_FOR)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -58,5 +76,51 @@ impl<S: Send + Sync> FromRequestParts<S> for RunnerCaller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AppError> {
         parts.extensions.get().cloned().ok_or_else(unauthenticated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn request(peer: Option<&str>, header: Option<&str>) -> Request {
+        let mut request = Request::new(Body::empty());
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+        }
+        if let Some(header) = header {
+            let name = axum::http::HeaderName::try_from(header).unwrap();
+            request.headers_mut().insert(name, "x".try_into().unwrap());
+        }
+        request
+    }
+
+    #[test]
+    fn only_an_unforwarded_request_of_this_machine_is_local() {
+        for peer in [
+            "127.0.0.1:1",
+            "127.8.8.8:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(is_local(&request(Some(peer), None)), "{peer}");
+            assert!(is_local(&request(Some(peer), Some("x-real-ip"))), "{peer}");
+            assert!(!is_local(&request(Some(peer), Some("forwarded"))), "{peer}");
+            assert!(
+                !is_local(&request(Some(peer), Some("X-Forwarded-For"))),
+                "{peer}"
+            );
+        }
+        for peer in [
+            "10.0.0.1:1",
+            "192.168.1.1:1",
+            "[::ffff:10.0.0.1]:1",
+            "[fe80::1]:1",
+        ] {
+            assert!(!is_local(&request(Some(peer), None)), "{peer}");
+        }
+        assert!(!is_local(&request(None, None)));
     }
 }

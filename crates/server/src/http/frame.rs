@@ -1,10 +1,11 @@
-//! What surrounds every request: its id, its log span, the headers of every answer, the last
-//! resort when a handler panics, and the check whether requests are served at all.
+//! What surrounds every request: its id, its log span, its metrics, the headers of every answer,
+//! the last resort when a handler panics, and the check whether requests are served at all.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -15,6 +16,8 @@ use crate::app::{App, AppError, Phase};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
+/// The route of a path that no route has.
+const UNMATCHED: &str = "unmatched";
 const VERSION: HeaderValue = HeaderValue::from_static("v1");
 
 /// The outermost layer.
@@ -24,11 +27,17 @@ pub(super) async fn frame(State(app): State<App>, request: Request, next: Next) 
         "request", id, method = %request.method(), path = request.uri().path()
     );
     let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let began = Instant::now();
     let mut response = answer(&app, request, next).instrument(span.clone()).await;
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         response = method_not_allowed(&method, response.headers());
     }
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    app.meters
+        .request(method_label(&method), route, status, took);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
@@ -56,7 +65,19 @@ async fn unless_panicking(answer: impl Future<Output = Response>) -> Response {
     answer.unwrap_or_else(|_| AppError::Panicked.into_response())
 }
 
-fn method_not_allowed(method: &axum::http::Method, headers: &HeaderMap) -> Response {
+/// The method as a label: one of few, whatever the caller sends.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+fn method_not_allowed(method: &Method, headers: &HeaderMap) -> Response {
     let message = format!("Method {method} is not allowed here");
     let error = ApiError::new(ErrorCode::MethodNotAllowed, message);
     let mut response = AppError::from(error).into_response();

@@ -9,6 +9,7 @@ mod frame;
 mod health;
 mod logs;
 mod metrics;
+mod monitor;
 mod objects;
 mod range;
 mod respond;
@@ -21,5 +22,6 @@ mod storages;
 mod tokens;
 mod variables;
 
+pub(crate) use auth::Peer;
 pub(crate) use router::router;
 pub use router::{Endpoint, endpoints};

@@ -9,6 +9,7 @@ mod events;
 mod garbage;
 mod harness;
 mod inheritance;
+mod monitor;
 mod rim;
 mod runner;
 mod runs;

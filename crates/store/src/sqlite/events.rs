@@ -118,6 +118,7 @@ async fn event_append(
     if status.is_terminal() {
         return Ok(Leased::Done(Appended {
             next_offset: progress.event_count,
+            added: 0,
             status,
         }));
     }
@@ -162,6 +163,7 @@ async fn event_append(
     }
     Ok(Leased::Done(Appended {
         next_offset,
+        added: rows.len() as u64,
         status,
     }))
 }

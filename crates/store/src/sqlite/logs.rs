@@ -102,6 +102,7 @@ pub(super) async fn log_append(
     }
     Ok(Leased::Done(Appended {
         next_offset,
+        added: rows.len() as u64,
         status: progress.status,
     }))
 }

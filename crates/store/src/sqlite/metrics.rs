@@ -64,6 +64,7 @@ pub(super) async fn metric_append(
     }
     Ok(Leased::Done(Appended {
         next_offset,
+        added: rows.len() as u64,
         status: progress.status,
     }))
 }

@@ -19,6 +19,7 @@ mod events;
 mod garbage;
 mod logs;
 mod metrics;
+mod monitor;
 #[cfg(test)]
 mod plans;
 mod run_claim;

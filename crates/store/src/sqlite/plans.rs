@@ -5,8 +5,8 @@ use sqlx::Row;
 
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::{
-    agents, events, logs, metrics, run_claim, run_create, runs, secrets, sessions, storages, users,
-    variables, versions,
+    agents, events, logs, metrics, monitor, run_claim, run_create, runs, secrets, sessions,
+    storages, users, variables, versions,
 };
 
 const STATEMENTS: &[&str] = &[
@@ -42,6 +42,8 @@ const STATEMENTS: &[&str] = &[
     runs::LIST_BY_AGENT,
     runs::LIST_BY_AGENT_STATUS,
     runs::COUNT_ACTIVE,
+    monitor::COUNT_PENDING,
+    monitor::COUNT_RUNNING,
     run_create::SESSION_ACTIVE,
     run_claim::QUEUE,
     run_claim::EXPIRED,

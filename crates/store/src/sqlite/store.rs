@@ -76,6 +76,11 @@ impl SqliteStore {
         answer
     }
 
+    /// Transactions that wait for the writer.
+    pub(super) fn waiting_writes(&self) -> u64 {
+        self.writer.waiting()
+    }
+
     /// The connections for single statements that only read.
     pub(super) const fn readers(&self) -> &SqlitePool {
         &self.readers

@@ -35,6 +35,11 @@ impl Writer {
         Self { queue }
     }
 
+    /// Transactions in the queue.
+    pub(super) fn waiting(&self) -> u64 {
+        (QUEUE - self.queue.capacity()) as u64
+    }
+
     /// Runs `work` in a transaction; returns when it is durable, or rolled back.
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
     where

@@ -38,7 +38,7 @@ pub(crate) async fn events_are_numbered_without_gaps(factory: &dyn StoreFactory)
     let world = World::new(factory).await;
     let claimed = world.running(world.new_run(0)).await;
     let (id, epoch) = (claimed.run.id, claimed.lease.epoch);
-    for (from, to) in [(0, 1), (1, 1), (1, 150), (150, 159)] {
+    for (from, to, added) in [(0, 1, 1), (1, 1, 0), (1, 150, 149), (140, 159, 9)] {
         let events = batch(from..to);
         let appended = done(
             world
@@ -48,8 +48,8 @@ pub(crate) async fn events_are_numbered_without_gaps(factory: &dyn StoreFactory)
                 .unwrap(),
         );
         assert_eq!(
-            (appended.next_offset, appended.status),
-            (to, RunStatus::Running)
+            (appended.next_offset, appended.added, appended.status),
+            (to, added, RunStatus::Running)
         );
     }
     assert_eq!(recorded(&world, id).await, (0..159).collect::<Vec<_>>());

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod finishes;
 pub(crate) mod garbage;
 pub(crate) mod logs;
+pub(crate) mod monitor;
 pub(crate) mod pages;
 pub(crate) mod runs;
 pub(crate) mod sessions;
@@ -114,6 +115,8 @@ macro_rules! contract_suite {
             pages:
                 a_walk_shows_each_run_once_whatever_is_inserted,
                 filters_apply_to_every_page;
+            monitor:
+                active_runs_of_all_users_are_counted;
         }
     };
 }

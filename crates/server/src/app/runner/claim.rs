@@ -67,6 +67,8 @@ impl App {
                 return Ok(None);
             };
             let (run, epoch) = (claimed.run.id, claimed.lease.epoch);
+            self.meters
+                .run_claimed(now.millis_since(claimed.run.created_at));
             self.wakeups.run_state(run);
             let text = match self.claim_spec(claimed) {
                 Ok(claim) => return Ok(Some(claim)),
@@ -119,6 +121,7 @@ impl App {
     }
 
     async fn run_reject(&self, run: RunId, epoch: Epoch, error: String) -> Result<(), AppError> {
+        let now = clock::now();
         let finish = RunFinish {
             run_id: run,
             epoch,
@@ -129,10 +132,10 @@ impl App {
             usage: None,
             artifact: None,
             checkpoint: None,
-            now: clock::now(),
+            now,
         };
-        leased(self.store.run_finish(finish).await?)?;
-        self.wakeups.run_state(run);
+        let record = leased(self.store.run_finish(finish).await?)?;
+        self.run_ended(&record, now);
         Ok(())
     }
 }

@@ -7,7 +7,8 @@ use vm0_model::wire::runner::{
     SalvageReport, SavedArtifact, StartedReport,
 };
 use vm0_model::{
-    ApiError, CheckpointId, Epoch, RunId, RunStatus, SessionId, StorageId, StorageKind, limits,
+    ApiError, CheckpointId, Epoch, RunId, RunStatus, SessionId, StorageId, StorageKind, Timestamp,
+    limits,
 };
 use vm0_store::record::{Appended, Key, Leased, NewCheckpoint, RunFinish, RunRecord, SavedVersion};
 
@@ -93,6 +94,7 @@ impl App {
             events,
         } = batch;
         let done = leased(self.store.event_append(run, epoch, offset, events).await?)?;
+        self.meters.events_appended(done.added);
         self.wakeups.run_events(run);
         Ok(batch_answer(done))
     }
@@ -162,6 +164,7 @@ impl App {
             }
             _ => None,
         };
+        let now = clock::now();
         let finish = RunFinish {
             run_id: run,
             epoch: report.epoch,
@@ -172,14 +175,22 @@ impl App {
             usage: report.usage,
             artifact,
             checkpoint,
-            now: clock::now(),
+            now,
         };
         let record = leased(self.store.run_finish(finish).await?)?;
         drop(keep);
-        self.wakeups.run_state(run);
+        self.run_ended(&record, now);
         Ok(FinishAnswer {
             status: record.status,
         })
+    }
+
+    /// Tells those who watch. A report that is repeated finds the run ended before.
+    pub(super) fn run_ended(&self, record: &RunRecord, now: Timestamp) {
+        if record.completed_at == Some(now) {
+            self.meters.run_ended(record.status);
+        }
+        self.wakeups.run_state(record.id);
     }
 
     /// Keeps the workspace of a run that ended without completing.

@@ -73,6 +73,7 @@ impl App {
             .await?
         {
             RunCancelOutcome::Cancelled(record) => {
+                self.meters.run_ended(record.status);
                 self.wakeups.run_state(run);
                 Ok(detail(record))
             }
