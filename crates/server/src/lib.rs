@@ -18,6 +18,7 @@ mod http;
 mod key_file;
 mod keys;
 mod monitor;
+mod openapi;
 mod serve;
 mod token_create;
 
@@ -27,5 +28,6 @@ pub use fsck::{Finding, FindingState, FsckError, FsckReport, fsck};
 pub use gc::{GcError, GcItem, GcOptions, GcReport, gc};
 pub use http::{Endpoint, endpoints};
 pub use key_file::KeyError;
+pub use openapi::openapi_json;
 pub use serve::{RunningServer, Server};
 pub use token_create::{TokenCreateError, TokenFor, TokenRequest, token_create};

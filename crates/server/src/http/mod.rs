@@ -11,6 +11,7 @@ mod logs;
 mod metrics;
 mod monitor;
 mod objects;
+mod openapi;
 mod range;
 mod respond;
 mod router;
@@ -23,5 +24,6 @@ mod tokens;
 mod variables;
 
 pub(crate) use auth::Peer;
+pub(crate) use openapi::document;
 pub(crate) use router::router;
 pub use router::{Endpoint, endpoints};

@@ -8,8 +8,8 @@ use axum::routing::MethodRouter;
 use vm0_model::{ApiError, ErrorCode};
 
 use super::{
-    agents, auth, events, frame, health, logs, metrics, monitor, objects, runner, runs, secrets,
-    sessions, storages, tokens, variables,
+    agents, auth, events, frame, health, logs, metrics, monitor, objects, openapi, runner, runs,
+    secrets, sessions, storages, tokens, variables,
 };
 use crate::app::{App, AppError};
 
@@ -39,6 +39,7 @@ pub(super) fn route(method: Method, path: &'static str, handler: MethodRouter<Ap
 fn routes() -> Vec<Route> {
     [
         health::routes(),
+        openapi::routes(),
         monitor::routes(),
         agents::routes(),
         runs::routes(),

@@ -9,6 +9,8 @@ use vm0_model::ManifestId;
 use vm0_model::token::{TokenKind, TokenSecret};
 use vm0_server::{RunningServer, Server, ServerConfig, TokenFor, TokenRequest, token_create};
 
+use crate::described::Description;
+
 pub(crate) struct Harness {
     pub(crate) server: RunningServer,
     pub(crate) token: String,
@@ -27,12 +29,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads it, and compares it with the description of the API.
     pub(crate) async fn read(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let path = response.url().path().to_owned();
+        let text = response.text().await.unwrap();
+        Description::get().assert_answer(&path, status, &headers, &text);
         Self {
             status,
             headers,
-            text: response.text().await.unwrap(),
+            text,
         }
     }
 

@@ -1,0 +1,169 @@
+//! Runs (API 4).
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use vm0_model::limits::IDEMPOTENCY_KEY_MAX_CHARS;
+use vm0_model::wire::runs::{Run, RunCreate, RunDetail};
+use vm0_model::{ErrorCode, RunId, RunStatus};
+
+use super::agents::page;
+use super::body::Body;
+use super::form;
+use super::operation::Described;
+
+/// What `POST /v1/runs` refuses beside a bad body.
+const REFUSALS: [ErrorCode; 6] = [
+    ErrorCode::MissingParameter,
+    ErrorCode::InvalidState,
+    ErrorCode::ResourceNotFound,
+    ErrorCode::SessionBusy,
+    ErrorCode::IdempotencyKeyReused,
+    ErrorCode::ConcurrentRunLimitExceeded,
+];
+
+pub(super) fn operations() -> Vec<Described> {
+    let statuses = RunStatus::ALL.map(RunStatus::as_str);
+    let key = format!("^[ -~]{{1,{IDEMPOTENCY_KEY_MAX_CHARS}}}$");
+    vec![
+        run("run_list", Method::GET, "/v1/runs")
+            .text("List runs", "The runs of the caller.")
+            .query("status", form::choice(statuses), "Only runs in this state.")
+            .query(
+                "agent_id",
+                form::text(),
+                "Only runs of this agent, which may be deleted.",
+            )
+            .query("since", form::time(), "Only runs created then or later.")
+            .paged()
+            .answer(
+                200,
+                "A page of runs.",
+                Body::of::<Run>().page(),
+                page(item("completed")),
+            ),
+        run("run_create", Method::POST, "/v1/runs")
+            .text("Create a run", CREATE)
+            .header("Idempotency-Key", form::pattern(&key), KEY)
+            .body(Body::of::<RunCreate>(), requests())
+            .errors(&REFUSALS)
+            .answer(
+                202,
+                "The run, as a rule `pending`.",
+                Body::of::<RunDetail>(),
+                pending(),
+            ),
+        run("run_view", Method::GET, "/v1/runs/{id}")
+            .text("Get a run", "")
+            .id::<RunId>("Id of the run.")
+            .answer(200, "The run.", Body::of::<RunDetail>(), completed()),
+        run("run_cancel", Method::POST, "/v1/runs/{id}/cancel")
+            .text("Cancel a run", CANCEL)
+            .id::<RunId>("Id of the run.")
+            .errors(&[ErrorCode::InvalidState])
+            .answer(
+                200,
+                "The run, `cancelled`.",
+                Body::of::<RunDetail>(),
+                cancelled(),
+            ),
+    ]
+}
+
+const CREATE: &str = "Queues a run of an agent; it begins when a runner takes it. A selector says \
+    what is run: `checkpoint_id`, `session_id`, `agent_id` or `agent`. What the request leaves out \
+    is inherited from the session or checkpoint; a value given wins as a whole. `volumes` and \
+    `artifact_version` are shown as references until the run starts. A run goes from `pending` to \
+    `running` and ends as `completed`, `failed`, `timeout` or `cancelled`, which are final. \
+    A reference that does not resolve, and a variable or secret that is missing, is \
+    `invalid_parameter`.";
+
+const KEY: &str = "For 24 hours a request with the same key and an equal body answers the run that \
+    the first one created, in its present state, and creates nothing; with another body it is \
+    `idempotency_key_reused`.";
+
+const CANCEL: &str = "At once; the agent then gets SIGTERM, and SIGKILL after 10 s. A run that has \
+    ended, also by an earlier cancel, is `invalid_state`.";
+
+fn run(name: &str, method: Method, path: &'static str) -> Described {
+    Described::new(method, path, name, "Runs")
+}
+
+fn requests() -> [(&'static str, Value); 3] {
+    [
+        (
+            "prompt",
+            json!({ "agent": "my-agent", "prompt": "Hello, please introduce yourself" }),
+        ),
+        (
+            "inputs",
+            json!({
+                "agent": "my-agent",
+                "prompt": "Process the data file",
+                "variables": { "DEBUG": "true" },
+                "volumes": { "input-data": "latest" },
+                "artifact_name": "output-results",
+                "timeout_seconds": 600,
+            }),
+        ),
+        (
+            "continue",
+            json!({
+                "session_id": "019bc135-62a0-7f3a-b1ec-ebbd1410ab41",
+                "prompt": "And now as a table",
+            }),
+        ),
+    ]
+}
+
+fn item(status: &str) -> Value {
+    let ended = status == "completed";
+    json!({
+        "id": "019bc134-7840-7cba-a551-2100f80b56fc",
+        "agent_id": "019bbc0e-1c40-74f0-bc5a-29de06b510f9",
+        "agent_name": "my-agent",
+        "status": status,
+        "prompt": "Hello, please introduce yourself",
+        "created_at": "2026-01-15T10:30:00.000Z",
+        "started_at": ended.then_some("2026-01-15T10:30:01.000Z"),
+        "completed_at": ended.then_some("2026-01-15T10:31:00.000Z"),
+    })
+}
+
+fn with(mut whole: Value, more: Value) -> Value {
+    if let (Value::Object(whole), Value::Object(more)) = (&mut whole, more) {
+        whole.extend(more);
+    }
+    whole
+}
+
+fn pending() -> Value {
+    let more = json!({
+        "error": null, "execution_time_ms": null, "checkpoint_id": null, "session_id": null,
+        "artifact_name": null, "artifact_version": null, "volumes": { "input-data": "latest" },
+        "salvaged_artifact_version": null,
+        "agent_version": "0a6bc1e3e929c21988b2fd40acebee07822bc26df74b86107dc54bf270ab2095",
+        "timeout_seconds": 7200, "output": null, "exit_code": null, "sandbox": null,
+        "usage": null, "timings": { "queue_ms": null, "sandbox_ready_ms": null },
+    });
+    with(item("pending"), more)
+}
+
+fn cancelled() -> Value {
+    let more = json!({ "status": "cancelled", "completed_at": "2026-01-15T10:30:09.000Z" });
+    with(pending(), more)
+}
+
+fn completed() -> Value {
+    let more = json!({
+        "execution_time_ms": 59_000,
+        "checkpoint_id": "019bc135-62a0-7732-8987-f9a49d5b0011",
+        "session_id": "019bc135-62a0-7f3a-b1ec-ebbd1410ab41",
+        "volumes": {
+            "input-data": "eb0e490432978372ef0a0a63771e3ed4426a5503e324a67bcb682808ac25c549",
+        },
+        "output": "I am an agent.", "exit_code": 0, "sandbox": "gvisor",
+        "usage": { "input_tokens": 1200, "output_tokens": 340, "cost_usd": 0.0123 },
+        "timings": { "queue_ms": 1000, "sandbox_ready_ms": 420 },
+    });
+    with(with(pending(), item("completed")), more)
+}
