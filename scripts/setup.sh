@@ -2,9 +2,13 @@
 # Installs what building, testing and running vm0 needs on Debian 12 and 13; says what to install elsewhere.
 # Idempotent: a second run installs nothing and takes a second.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
-readonly PACKAGES=(gcc g++ libc6-dev pkg-config mold e2fsprogs runc mmdebstrap npm git curl jq ca-certificates)
+readonly PACKAGES=(
+    gcc g++ libc6-dev pkg-config mold e2fsprogs runc mmdebstrap npm git curl jq ca-certificates python3-venv
+)
 readonly RUNSC_MIN=20240101
+readonly SCHEMATHESIS=4.32.5
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -12,6 +16,7 @@ elsewhere() {
     say "make setup knows Debian 12 and 13; this is ${PRETTY_NAME:-an unknown system}. Please install:"
     say "  Rust (stable, rustup.rs), C and C++ compilers with the static C library (libc.a), mold, e2fsprogs, git, curl, jq"
     say "  runsc from 2024 or later (gvisor.dev/docs/user_guide/install) and runc 1.1 or later"
+    say "  python3 with venv, then: python3 -m venv target/schemathesis && target/schemathesis/bin/pip install schemathesis==$SCHEMATHESIS"
     say "  mmdebstrap and npm, only for 'vm0 image build'"
     exit 1
 }
@@ -63,6 +68,17 @@ PIN
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends runsc
 }
 
+# Drives the API by its own description (crates/server/tests/schemathesis.rs).
+install_schemathesis() {
+    local home=target/schemathesis
+    [ "$("$home/bin/schemathesis" --version 2>/dev/null | grep -oE '[0-9.]+$')" = "$SCHEMATHESIS" ] && return
+    say "installing schemathesis $SCHEMATHESIS in $home"
+    rm -rf "$home"
+    # That of the system: one made by a version manager may lack ensurepip, or go away.
+    /usr/bin/python3 -m venv "$home"
+    "$home/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
+}
+
 [ -r /etc/os-release ] && . /etc/os-release
 case "${ID:-}-${VERSION_ID:-}" in
     debian-12 | debian-13) ;;
@@ -82,4 +98,5 @@ if ! command -v cargo-deny >/dev/null; then
     say "installing cargo-deny"
     cargo install --locked --quiet cargo-deny
 fi
+install_schemathesis
 say "set-up complete: $(runsc --version | head -n 1), $(runc --version | head -n 1)"

@@ -197,6 +197,12 @@ fn declared_files(body: &[u8]) -> Result<Vec<DeclaredFile>, ApiError> {
                 format!("The body is not a valid JSON object: {error}"),
             )
         })?;
+    // It has no effect here, but a fault is a fault.
+    if let Some(message) = object.get("message")
+        && serde_json::from_str::<Option<String>>(message.get()).is_err()
+    {
+        return Err(fault("message", "message must be a string".to_owned()));
+    }
     let files = object.get("files").filter(|value| value.get() != "null");
     let files = files.ok_or_else(|| fault("files", "files is required".to_owned()))?;
     let files: Vec<&RawValue> = serde_json::from_str(files.get())
@@ -248,6 +254,9 @@ mod tests {
             param(r#"{"files":[{"path":"a","size":1,"hash":1}]}"#),
             "files.0.hash"
         );
+        assert_eq!(param(r#"{"files":[],"message":{}}"#), "message");
         assert_eq!(declared_files(br#"{"files":[],"x":1}"#), Ok(vec![]));
+        let message = br#"{"files":[],"message":null}"#;
+        assert_eq!(declared_files(message), Ok(vec![]));
     }
 }
