@@ -10,14 +10,13 @@ use utoipa::openapi::{
 };
 use vm0_model::limits;
 
-use super::super::router::endpoints;
 use super::operation::Described;
-use super::{agents, errors, form, runs, service, storages, telemetry, tokens, values};
+use super::{agents, errors, form, runs, service, sessions, storages, telemetry, tokens, values};
 
 const DESCRIPTION: &str = include_str!("description.md");
 
 /// The tags, in the order of the document.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("Agents", "What is run: named, versioned configurations."),
     (
         "Runs",
@@ -25,32 +24,29 @@ const TAGS: [(&str, &str); 8] = [
     ),
     ("Volumes", "Versioned input files."),
     ("Artifacts", "Versioned files that runs leave behind."),
+    (
+        "Sessions",
+        "Conversations that go on from run to run, and the end states of runs.",
+    ),
     ("Secrets", "Stored values of templates that are write-only."),
     ("Variables", "Stored values of templates."),
     ("Tokens", "Keys of this API."),
     ("Service", "Health, metrics and this document."),
 ];
 
-/// What the router serves, of all that is described.
 fn operations() -> Vec<Described> {
-    let endpoints = endpoints();
-    let served = |described: &Described| {
-        endpoints.iter().any(|endpoint| {
-            (&endpoint.method, endpoint.path) == (&described.method, described.path)
-        })
-    };
     [
         agents::operations(),
         runs::operations(),
         telemetry::operations(),
         storages::operations(),
+        sessions::operations(),
         values::operations(),
         tokens::operations(),
         service::operations(),
     ]
     .into_iter()
     .flatten()
-    .filter(served)
     .collect()
 }
 

@@ -14,6 +14,7 @@ mod operation;
 mod runs;
 mod serve;
 mod service;
+mod sessions;
 mod storages;
 mod telemetry;
 mod tokens;
