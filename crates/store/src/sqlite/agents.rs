@@ -70,7 +70,7 @@ impl AgentStore for SqliteStore {
         if let Some(name) = name {
             query = query.bind(name.to_owned());
         }
-        all(&query.fetch_all(self.readers()).await?, agent)
+        all(&query.fetch_all(&mut *self.reader().await?).await?, agent)
     }
 
     async fn agent_view(
@@ -107,7 +107,7 @@ impl AgentStore for SqliteStore {
             .bind(agent.to_string())
             .bind(before.unwrap_or(i64::MAX))
             .bind(i64::from(limit) + 1)
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, agent_version)
     }
@@ -121,7 +121,7 @@ impl AgentStore for SqliteStore {
             .bind(agent.to_string())
             .bind(prefix.to_owned())
             .bind(prefix_end(prefix))
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, agent_version)
     }

@@ -38,7 +38,7 @@ impl EventStore for SqliteStore {
             .bind(run.to_string())
             .bind(signed(after))
             .bind(i64::from(limit))
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, event)
     }
@@ -80,7 +80,7 @@ impl EventStore for SqliteStore {
     async fn metric_list(&self, run: RunId) -> Result<Vec<MetricSample>> {
         let rows = sqlx::query(metrics::LIST)
             .bind(run.to_string())
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, metrics::sample)
     }

@@ -53,7 +53,7 @@ impl GarbageStore for SqliteStore {
             .bind(before.micros())
             .bind(after.map(String::from).unwrap_or_default())
             .bind(i64::from(limit))
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, |row| Columns { table: "runs", row }.parse("id"))
     }
@@ -76,7 +76,7 @@ impl GarbageStore for SqliteStore {
         );
         let rows = sqlx::query(sql)
             .bind(before.micros())
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, versions::record)
     }

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `store` | opening, reading, writing |
 //! | `schema`, `migrations/` | the tables |
+//! | `readers` | the connections that read |
 //! | `writer` | the one connection that writes |
 //! | `columns`, `batch` | rows out, rows in |
+//! | `token_cache` | tokens found lately |
 //! | `users`, `secrets`, `variables`, `agents`, `storages`, `runs`, `events`, `sessions` | one file per trait |
 //! | `versions` | recording a version and moving a head, for commits and runs |
 //! | `run_create`, `run_claim`, `run_finish` | transactions of a run |
@@ -22,6 +24,7 @@ mod metrics;
 mod monitor;
 #[cfg(test)]
 mod plans;
+mod readers;
 mod run_claim;
 mod run_create;
 mod run_finish;
@@ -31,6 +34,7 @@ mod secrets;
 mod sessions;
 mod storages;
 mod store;
+mod token_cache;
 mod users;
 mod variables;
 mod versions;

@@ -21,7 +21,7 @@ pub(super) async fn run_cancel(
     id: RunId,
     now: Timestamp,
 ) -> Result<RunCancelOutcome> {
-    let Some(run) = runs::find(connection, id)
+    let Some(run) = runs::find(&mut *connection, id)
         .await?
         .filter(|run| run.user_id == user)
     else {

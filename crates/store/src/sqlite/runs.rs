@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqliteExecutor, SqliteRow};
 use vm0_model::run::RunChange;
 use vm0_model::{Epoch, RunId, RunStatus, Timestamp, UserId};
 
@@ -105,13 +105,11 @@ impl RunStore for SqliteStore {
         if let Some(status) = filter.status {
             query = query.bind(status.as_str());
         }
-        all(&query.fetch_all(self.readers()).await?, record)
+        all(&query.fetch_all(&mut *self.reader().await?).await?, record)
     }
 
     async fn run_view(&self, user: Option<UserId>, id: RunId) -> Result<Option<RunRecord>> {
-        let run = self
-            .read(move |connection| find(connection, id).boxed())
-            .await?;
+        let run = find(&mut *self.reader().await?, id).await?;
         Ok(run.filter(|run| user.is_none_or(|user| run.user_id == user)))
     }
 
@@ -195,12 +193,12 @@ impl RunStore for SqliteStore {
 
 /// A run of any user.
 pub(super) async fn find(
-    connection: &mut SqliteConnection,
+    executor: impl SqliteExecutor<'_>,
     id: RunId,
 ) -> Result<Option<RunRecord>> {
     let row = sqlx::query(BY_ID)
         .bind(id.to_string())
-        .fetch_optional(connection)
+        .fetch_optional(executor)
         .await?;
     row.as_ref().map(record).transpose()
 }

@@ -44,7 +44,7 @@ impl SecretStore for SqliteStore {
             .bind(position.created_at)
             .bind(position.id)
             .bind(position.limit)
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, secret)
     }
@@ -53,7 +53,7 @@ impl SecretStore for SqliteStore {
         let row = sqlx::query(VIEW)
             .bind(user.to_string())
             .bind(name.to_owned())
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         row.as_ref().map(secret).transpose()
     }
@@ -77,7 +77,7 @@ impl SecretStore for SqliteStore {
     async fn secret_sample(&self, limit: u32) -> Result<Vec<SealedSecret>> {
         let rows = sqlx::query("SELECT user_id, name, sealed FROM secrets LIMIT $1")
             .bind(i64::from(limit))
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, |row| {
             let columns = columns(row);

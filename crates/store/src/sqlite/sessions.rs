@@ -65,14 +65,14 @@ impl SessionStore for SqliteStore {
         if let Some(agent) = filter.agent_id {
             query = query.bind(agent.to_string());
         }
-        all(&query.fetch_all(self.readers()).await?, session)
+        all(&query.fetch_all(&mut *self.reader().await?).await?, session)
     }
 
     async fn session_view(&self, user: UserId, id: SessionId) -> Result<Option<SessionRecord>> {
         let row = sqlx::query(VIEW)
             .bind(user.to_string())
             .bind(id.to_string())
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         row.as_ref().map(session).transpose()
     }
@@ -84,7 +84,7 @@ impl SessionStore for SqliteStore {
     ) -> Result<Option<CheckpointRecord>> {
         let row = sqlx::query(CHECKPOINT)
             .bind(id.to_string())
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         let found = row.as_ref().map(checkpoint).transpose()?;
         Ok(found.filter(|checkpoint| checkpoint.user_id == user))

@@ -87,7 +87,7 @@ impl StorageStore for SqliteStore {
         if let Some(name) = name {
             query = query.bind(name.to_owned());
         }
-        all(&query.fetch_all(self.readers()).await?, storage)
+        all(&query.fetch_all(&mut *self.reader().await?).await?, storage)
     }
 
     async fn storage_view(
@@ -104,7 +104,7 @@ impl StorageStore for SqliteStore {
             .bind(user.to_string())
             .bind(kind.as_str())
             .bind(value)
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         row.as_ref().map(storage).transpose()
     }
@@ -120,7 +120,7 @@ impl StorageStore for SqliteStore {
             .bind(position.created_at)
             .bind(position.id)
             .bind(position.limit)
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, versions::record)
     }
@@ -134,7 +134,7 @@ impl StorageStore for SqliteStore {
             .bind(storage.to_string())
             .bind(prefix.to_owned())
             .bind(prefix_end(prefix))
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, versions::record)
     }
@@ -154,7 +154,7 @@ impl StorageStore for SqliteStore {
             "SELECT id, storage_id, expires_at, committed, created_at FROM uploads WHERE id = $1",
         )
         .bind(id)
-        .fetch_optional(self.readers())
+        .fetch_optional(&mut *self.reader().await?)
         .await?;
         row.as_ref().map(upload).transpose()
     }

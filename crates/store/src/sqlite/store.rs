@@ -1,17 +1,17 @@
 //! A store in one SQLite file.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 use crate::error::StoreError;
+use crate::sqlite::readers::{Reader, Readers};
 use crate::sqlite::schema;
+use crate::sqlite::token_cache::TokenCache;
 use crate::sqlite::writer::Writer;
 
 /// Another process (the command line beside a running server) holds the write lock for at most a
@@ -19,8 +19,6 @@ use crate::sqlite::writer::Writer;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Prepared statements that a connection keeps.
 const STATEMENT_CACHE: usize = 256;
-/// Connections that read.
-const READERS: u32 = 8;
 /// The write-ahead log is cut back to this size after a checkpoint.
 const LOG_SIZE_LIMIT_BYTES: &str = "67108864";
 
@@ -28,7 +26,8 @@ const LOG_SIZE_LIMIT_BYTES: &str = "67108864";
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     writer: Writer,
-    readers: SqlitePool,
+    readers: Arc<Readers>,
+    tokens: Arc<TokenCache>,
 }
 
 impl SqliteStore {
@@ -41,14 +40,10 @@ impl SqliteStore {
         let options = options(path);
         let mut connection = options.clone().create_if_missing(true).connect().await?;
         schema::migrate(&mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .test_before_acquire(false)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await?;
         Ok(Self {
             writer: Writer::start(connection),
-            readers,
+            readers: Readers::new(options),
+            tokens: Arc::default(),
         })
     }
 
@@ -69,7 +64,7 @@ impl SqliteStore {
         T: Send,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send,
     {
-        let mut connection = self.readers.acquire().await?;
+        let mut connection = self.reader().await?;
         let mut snapshot = connection.begin().await?;
         let answer = work(&mut snapshot).await;
         snapshot.rollback().await?;
@@ -81,9 +76,14 @@ impl SqliteStore {
         self.writer.waiting()
     }
 
-    /// The connections for single statements that only read.
-    pub(super) const fn readers(&self) -> &SqlitePool {
-        &self.readers
+    /// The tokens found lately.
+    pub(super) fn tokens(&self) -> &TokenCache {
+        &self.tokens
+    }
+
+    /// A connection for a single statement that only reads.
+    pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
+        self.readers.take().await
     }
 }
 

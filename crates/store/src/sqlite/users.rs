@@ -40,22 +40,33 @@ impl UserStore for SqliteStore {
 
     async fn user_any(&self) -> Result<bool> {
         let id: Option<String> = sqlx::query_scalar("SELECT id FROM users LIMIT 1")
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         Ok(id.is_some())
     }
 
     async fn token_create(&self, token: TokenRecord) -> Result<()> {
-        self.write(move |connection| token_create(connection, token).boxed())
-            .await
+        let written = self
+            .write(move |connection| token_create(connection, token).boxed())
+            .await;
+        self.tokens().forget();
+        written
     }
 
     async fn token_find(&self, hash: &str) -> Result<Option<TokenRecord>> {
+        let asked = match self.tokens().get(hash) {
+            Ok(token) => return Ok(Some(token)),
+            Err(asked) => asked,
+        };
         let row = sqlx::query(TOKEN_BY_HASH)
             .bind(hash)
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
-        row.as_ref().map(token).transpose()
+        let found = row.as_ref().map(token).transpose()?;
+        if let Some(token) = &found {
+            self.tokens().put(asked, token);
+        }
+        Ok(found)
     }
 
     async fn token_list(&self, user: UserId, page: ListPage) -> Result<Vec<UserTokenRecord>> {
@@ -65,7 +76,7 @@ impl UserStore for SqliteStore {
             .bind(position.created_at)
             .bind(position.id)
             .bind(position.limit)
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, user_token)
     }
@@ -74,19 +85,25 @@ impl UserStore for SqliteStore {
         let row = sqlx::query(TOKEN_VIEW)
             .bind(user.to_string())
             .bind(id.to_string())
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         row.as_ref().map(user_token).transpose()
     }
 
     async fn token_delete(&self, user: UserId, id: TokenId) -> Result<bool> {
-        self.write(move |connection| token_delete(connection, user, id).boxed())
-            .await
+        let deleted = self
+            .write(move |connection| token_delete(connection, user, id).boxed())
+            .await;
+        self.tokens().forget();
+        deleted
     }
 
     async fn token_touch(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<()> {
-        self.write(move |connection| token_touch(connection, uses).boxed())
-            .await
+        let written = self
+            .write(move |connection| token_touch(connection, uses).boxed())
+            .await;
+        self.tokens().forget();
+        written
     }
 }
 

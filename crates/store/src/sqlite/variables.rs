@@ -44,7 +44,7 @@ impl VariableStore for SqliteStore {
             .bind(position.created_at)
             .bind(position.id)
             .bind(position.limit)
-            .fetch_all(self.readers())
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         all(&rows, variable)
     }
@@ -53,7 +53,7 @@ impl VariableStore for SqliteStore {
         let row = sqlx::query(VIEW)
             .bind(user.to_string())
             .bind(name.to_owned())
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         row.as_ref().map(variable).transpose()
     }
