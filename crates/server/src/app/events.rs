@@ -1,6 +1,8 @@
 //! The events of a run: pages, and the stream that is woken in process (API 5).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -13,13 +15,15 @@ use vm0_store::record::RunRecord;
 use super::context::{App, Phase};
 use super::cursor::{self, PageRequest};
 use super::error::AppError;
+use super::tail;
 use super::tokens::Caller;
 use super::wakeups::{RunChanges, RunWatch};
 use crate::clock;
 use crate::monitor::Watching;
 
-/// Events read from the store at a time.
-const BATCH: u32 = 200;
+/// While events follow each other, a stream takes all that came within this time at once: many
+/// watchers of a busy run cost that many writes each, not one for each event.
+const PACE: Duration = Duration::from_millis(20);
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +51,7 @@ pub(crate) enum StreamItem {
     /// The state of the run.
     Status(StatusEvent),
     /// An event of the agent.
-    Output(Event),
+    Output(Arc<Event>),
     /// Nothing happened.
     Heartbeat(HeartbeatEvent),
     /// The end.
@@ -79,7 +83,8 @@ pub(crate) struct RunEventStream {
     run: RunRecord,
     shown: RunStatus,
     last: u64,
-    pending: VecDeque<Event>,
+    pending: VecDeque<Arc<Event>>,
+    read_at: Instant,
     heartbeat: Interval,
     next: Next,
     _watching: Watching,
@@ -108,6 +113,7 @@ impl App {
             run,
             last: start.0,
             pending: VecDeque::new(),
+            read_at: Instant::now(),
             heartbeat,
             next: Next::Opening,
             _watching: self.meters.watching(),
@@ -129,22 +135,22 @@ impl App {
         };
         let run = self.run(caller, id).await?;
         let rows = self.store.event_list(run.id, after, page.limit + 1).await?;
-        let rows: Vec<_> = rows.into_iter().map(output).collect::<Result<_, _>>()?;
+        let rows: Vec<_> = rows.iter().map(output).collect::<Result<_, _>>()?;
         let position = |row: &Output| cursor::encode(&list, &row.sequence.to_string());
         Ok(cursor::page_of(page.limit, rows, position, |row| row))
     }
 }
 
 /// An event in its form on the wire.
-pub(crate) fn output(event: Event) -> Result<Output, AppError> {
+pub(crate) fn output(event: &Event) -> Result<Output, AppError> {
     let corrupt = |source| AppError::Corrupt {
         what: "event",
         source,
     };
-    let data = RawValue::from_string(event.data).map_err(corrupt)?;
+    let data = RawValue::from_string(event.data.clone()).map_err(corrupt)?;
     Ok(Output {
         sequence: event.seq,
-        kind: event.kind,
+        kind: event.kind.clone(),
         data,
         timestamp: event.timestamp,
     })
@@ -154,9 +160,8 @@ impl RunEventStream {
     /// The next item; `None` ends the stream. Waits as long as nothing happens.
     pub(crate) async fn next(&mut self) -> Option<StreamItem> {
         loop {
-            if let Some(event) = self.pending.pop_front() {
-                self.last = event.seq;
-                return Some(StreamItem::Output(event));
+            if let Some(item) = self.ready() {
+                return Some(item);
             }
             match self.next {
                 Next::Opening => {
@@ -184,6 +189,13 @@ impl RunEventStream {
         }
     }
 
+    /// The next item, if it is an event that has been read already.
+    pub(crate) fn ready(&mut self) -> Option<StreamItem> {
+        let event = self.pending.pop_front()?;
+        self.last = event.seq;
+        Some(StreamItem::Output(event))
+    }
+
     fn run_id(&self) -> RunId {
         self.run.id
     }
@@ -203,11 +215,16 @@ impl RunEventStream {
         if !terminal && self.shown != self.run.status {
             return Ok(Some(self.status()));
         }
-        let events = self
-            .app
-            .store
-            .event_list(self.run_id(), self.last, BATCH)
-            .await?;
+        self.read_at = Instant::now();
+        let (store, run) = (&*self.app.store, self.run_id());
+        let events = if terminal {
+            tail::read(store, run, self.last).await?
+        } else {
+            let announced = || self.watch.announced().events;
+            let tail = self.watch.tail();
+            tail.after(store, run, self.last, self.changes.events, announced)
+                .await?
+        };
         if !events.is_empty() {
             self.pending = events.into();
             return Ok(None);
@@ -230,13 +247,16 @@ impl RunEventStream {
 
     async fn wait(&mut self) -> Result<Option<StreamItem>, AppError> {
         let (states, item) = tokio::select! {
-            changes = self.watch.changed() => {
+            _ = self.watch.changed() => {
+                tokio::time::sleep_until(self.read_at + PACE).await;
+                let changes = self.watch.seen();
                 let states = changes.states != self.changes.states;
                 self.changes = changes;
                 (states, None)
             }
             // A wake-up that was lost is made good with the next heartbeat.
             _ = self.heartbeat.tick() => {
+                self.watch.tail().doubt().await;
                 (true, Some(StreamItem::Heartbeat(HeartbeatEvent { timestamp: clock::now() })))
             }
             () = self.app.reached(Phase::Stopped) => {

@@ -16,6 +16,7 @@ mod secrets;
 mod sessions;
 mod storages;
 mod stored_values;
+mod tail;
 mod token_use;
 mod tokens;
 mod uploads;

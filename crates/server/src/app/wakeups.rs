@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use vm0_model::RunId;
 
+use super::tail::Tail;
+
 /// How often a run has changed since somebody began to watch it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RunChanges {
@@ -18,7 +20,14 @@ pub(crate) struct RunChanges {
     pub(crate) states: u64,
 }
 
-type Runs = HashMap<RunId, watch::Sender<RunChanges>>;
+/// A run that somebody watches.
+#[derive(Debug, Default)]
+struct Watched {
+    sender: watch::Sender<RunChanges>,
+    tail: Arc<Tail>,
+}
+
+type Runs = HashMap<RunId, Watched>;
 
 /// The registry of those who wait.
 #[derive(Debug, Default)]
@@ -33,16 +42,19 @@ pub(crate) struct RunWatch {
     registry: Arc<Wakeups>,
     run: RunId,
     receiver: watch::Receiver<RunChanges>,
+    tail: Arc<Tail>,
 }
 
 impl Wakeups {
     /// Begins to watch a run: every change from now on wakes [`RunWatch::changed`].
     pub(crate) fn watch(self: &Arc<Self>, run: RunId) -> RunWatch {
-        let receiver = self.runs().entry(run).or_default().subscribe();
+        let mut runs = self.runs();
+        let watched = runs.entry(run).or_default();
         RunWatch {
             registry: Arc::clone(self),
             run,
-            receiver,
+            receiver: watched.sender.subscribe(),
+            tail: Arc::clone(&watched.tail),
         }
     }
 
@@ -67,8 +79,8 @@ impl Wakeups {
     }
 
     fn change(&self, run: RunId, change: impl FnOnce(&mut RunChanges)) {
-        if let Some(sender) = self.runs().get(&run) {
-            sender.send_modify(change);
+        if let Some(watched) = self.runs().get(&run) {
+            watched.sender.send_modify(change);
         }
     }
 
@@ -89,7 +101,22 @@ impl RunWatch {
             // The sender lives in the registry as long as this place does.
             std::future::pending::<()>().await;
         }
+        self.seen()
+    }
+
+    /// All changes so far; none of them wakes the next wait.
+    pub(crate) fn seen(&mut self) -> RunChanges {
         *self.receiver.borrow_and_update()
+    }
+
+    /// All changes so far; each still wakes the next wait.
+    pub(crate) fn announced(&self) -> RunChanges {
+        *self.receiver.borrow()
+    }
+
+    /// The run's newest events, shared by all who watch it.
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.tail
     }
 }
 
@@ -98,7 +125,7 @@ impl Drop for RunWatch {
         let mut runs = self.registry.runs();
         if runs
             .get(&self.run)
-            .is_some_and(|sender| sender.receiver_count() <= 1)
+            .is_some_and(|watched| watched.sender.receiver_count() <= 1)
         {
             runs.remove(&self.run);
         }

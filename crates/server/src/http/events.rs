@@ -19,6 +19,8 @@ use super::respond::HttpResult;
 use super::router::{Route, route};
 use crate::app::{App, AppError, Caller, EventStart, RunEventStream, StreamItem, output};
 
+/// Events that are there together leave together, up to about so many bytes.
+const PIECE_BYTES: usize = 64 << 10;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -73,8 +75,13 @@ fn wants_page(headers: &HeaderMap) -> bool {
 
 fn event_stream(events: RunEventStream, version: Version) -> Response {
     let body = stream::unfold(events, |mut events| async move {
-        let item = events.next().await?;
-        Some((Ok::<_, Infallible>(frame(item)), events))
+        let mut text = frame(events.next().await?);
+        while text.len() < PIECE_BYTES
+            && let Some(item) = events.ready()
+        {
+            text.push_str(&frame(item));
+        }
+        Some((Ok::<_, Infallible>(Bytes::from(text)), events))
     });
     let mut response = Body::from_stream(body).into_response();
     let headers = response.headers_mut();
@@ -90,12 +97,12 @@ fn event_stream(events: RunEventStream, version: Version) -> Response {
     response
 }
 
-fn frame(item: StreamItem) -> Bytes {
+fn frame(item: StreamItem) -> String {
     let framed = match item {
         StreamItem::Status(status) => event("status", None, &status),
         StreamItem::Output(raw) => {
             let seq = raw.seq;
-            output(raw).and_then(|output| event("output", Some(seq), &output))
+            output(&raw).and_then(|output| event("output", Some(seq), &output))
         }
         StreamItem::Heartbeat(heartbeat) => event("heartbeat", None, &heartbeat),
         StreamItem::Complete(complete) => event("complete", None, &complete),
@@ -116,7 +123,7 @@ fn frame(item: StreamItem) -> Bytes {
 }
 
 /// One event: the lines `id`, `event` and `data`, and an empty line.
-fn event(name: &str, id: Option<u64>, data: &impl Serialize) -> Result<Bytes, AppError> {
+fn event(name: &str, id: Option<u64>, data: &impl Serialize) -> Result<String, AppError> {
     let mut text = String::new();
     let corrupt = |source| AppError::Corrupt {
         what: "event",
@@ -128,7 +135,7 @@ fn event(name: &str, id: Option<u64>, data: &impl Serialize) -> Result<Bytes, Ap
         let _ = writeln!(text, "id: {id}");
     }
     let _ = write!(text, "event: {name}\ndata: {data}\n\n");
-    Ok(Bytes::from(text))
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -113,6 +113,37 @@ async fn a_live_stream_is_woken_by_each_event_and_change_of_state() {
 }
 
 #[tokio::test]
+async fn watchers_from_any_start_see_each_later_event_of_a_busy_run_once() {
+    const BATCHES: u64 = 60;
+    let harness = Harness::start().await;
+    harness.agent(json!({})).await;
+    let run = harness.run().await;
+    harness.claim().await;
+    let watch = async |start: u64| {
+        let path = format!("/v1/runs/{run}/events?last_event_id={start}");
+        let answer = harness.request(reqwest::Method::GET, &path).send().await;
+        let text = answer.unwrap().text().await.unwrap();
+        let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+        let seen: Vec<u64> = ids.map(|id| id.parse().unwrap()).collect();
+        assert_eq!(seen, (start + 1..=5 * BATCHES).collect::<Vec<_>>());
+        assert!(text.contains("event: complete"));
+    };
+    let emit = async {
+        for batch in 0..BATCHES {
+            // Together more than is kept of a run in memory.
+            let text = "x".repeat(4_000);
+            harness.append(&run, 5 * batch, &[text.as_str(); 5]).await;
+        }
+        harness.complete(&run).await;
+    };
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        watch(0).await;
+    };
+    tokio::join!(watch(0), watch(3), watch(250), late, watch(0), emit);
+}
+
+#[tokio::test]
 async fn logs_hold_system_lines_and_events_and_are_filtered() {
     let harness = Harness::start().await;
     harness.agent(json!({})).await;
