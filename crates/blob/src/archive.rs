@@ -3,8 +3,6 @@
 use std::io::{self, Write};
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::StreamExt;
 use tar::{EntryType, Header};
 use tokio::sync::mpsc;
@@ -13,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::blobs::{Blobs, ByteStream};
 use crate::fetch::{Fetched, fetch, plan};
+use crate::gzip::GzipWriter;
 use crate::manifest::{Content, Entry, Manifest};
 use crate::pack::chunk_read_into;
 
@@ -21,6 +20,10 @@ const NAME_MAX_BYTES: usize = 100;
 /// Bytes that leave at a time, and how many of those wait for a slow reader.
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES_AHEAD: usize = 4;
+/// A file of which zstd saves less than one such part does not compress.
+const INCOMPRESSIBLE_SHARE: u64 = 32;
+/// For a shorter file it is not worth while to change the level.
+const COPIED_MIN_BYTES: u64 = 16 << 10;
 
 impl Blobs {
     /// The entries of `manifest` as a gzip'd tar, in the order of their paths. The same manifest
@@ -83,7 +86,7 @@ struct ArchiveWriter {
     /// A chunk, and how much of it is in `out`.
     content: Vec<u8>,
     written: usize,
-    out: GzEncoder<Vec<u8>>,
+    out: GzipWriter,
     finished: bool,
 }
 
@@ -99,7 +102,6 @@ enum Step {
 
 impl ArchiveWriter {
     fn new(manifest: Manifest) -> Self {
-        let out = GzEncoder::new(Vec::new(), Compression::fast());
         Self {
             manifest,
             entry: 0,
@@ -108,14 +110,14 @@ impl ArchiveWriter {
             frames: None,
             content: Vec::new(),
             written: 0,
-            out,
+            out: GzipWriter::new(),
             finished: false,
         }
     }
 
     /// Writes until there is a piece to send or frames are needed.
     fn step(&mut self) -> io::Result<Step> {
-        while !self.finished && self.out.get_ref().len() < PIECE_BYTES {
+        while !self.finished && self.out.len() < PIECE_BYTES {
             if self.written < self.content.len() {
                 let rest = &self.content[self.written..];
                 let part = &rest[..rest.len().min(PIECE_BYTES)];
@@ -125,12 +127,14 @@ impl ArchiveWriter {
             }
             let Some(entry) = self.manifest.entries().get(self.entry) else {
                 self.out.write_all(&[0; 2 * BLOCK_BYTES])?;
-                self.out.try_finish()?;
+                self.out.finish()?;
                 self.finished = true;
                 break;
             };
             if !self.has_header {
+                self.out.set_copies(false)?;
                 write_header(&mut self.out, entry)?;
+                self.out.set_copies(is_copied(entry))?;
                 self.has_header = true;
             }
             if let Content::File(file) = &entry.content {
@@ -149,12 +153,23 @@ impl ArchiveWriter {
             self.has_header = false;
             self.chunk = 0;
         }
-        let piece = std::mem::take(self.out.get_mut());
+        let piece = self.out.take();
         if piece.is_empty() {
             return Ok(Step::Done);
         }
         Ok(Step::Piece(piece.into()))
     }
+}
+
+/// What zstd did not make smaller, gzip need not try.
+fn is_copied(entry: &Entry) -> bool {
+    let Content::File(file) = &entry.content else {
+        return false;
+    };
+    let lengths = file.chunks.iter().map(|chunk| u64::from(chunk.stored_len));
+    let stored: u64 = lengths.sum();
+    let compresses = stored < file.size - file.size / INCOMPRESSIBLE_SHARE;
+    !compresses && file.size >= COPIED_MIN_BYTES
 }
 
 fn write_header(out: &mut impl Write, entry: &Entry) -> io::Result<()> {

@@ -17,6 +17,7 @@ mod error;
 mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod gzip;
 mod manifest;
 mod object;
 mod pack;

@@ -168,34 +168,43 @@ impl<W: Write> PackWriter<W> {
 
     /// Stores all that `content` gives, at most `size` bytes of it. It may give fewer.
     pub(crate) fn write(&mut self, content: impl Read, size: u64) -> io::Result<WrittenContent> {
+        if size < limits::CHUNKING_MIN_BYTES {
+            return self.write_whole(content.take(size));
+        }
         let mut content = HashingReader::new(content.take(size));
         let mut chunks = Vec::new();
-        if size < limits::CHUNKING_MIN_BYTES {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.clear();
-            content.read_to_end(&mut buffer)?;
-            if !buffer.is_empty() {
-                chunks.push(self.chunk(&buffer)?);
-            }
-            self.buffer = buffer;
-        } else {
-            let pieces = StreamCDC::new(
-                &mut content,
-                CHUNK_MIN_BYTES,
-                CHUNK_TARGET_BYTES,
-                CHUNK_MAX_BYTES,
-            );
-            for piece in pieces {
-                chunks.push(self.chunk(&piece?.data)?);
-            }
+        let pieces = StreamCDC::new(
+            &mut content,
+            CHUNK_MIN_BYTES,
+            CHUNK_TARGET_BYTES,
+            CHUNK_MAX_BYTES,
+        );
+        for piece in pieces {
+            let piece = piece?.data;
+            let hash = ContentHash::from_digest(Sha256::digest(&piece).into());
+            chunks.push(self.chunk(&piece, hash)?);
         }
         let hash = ContentHash::from_digest(content.finish());
         let size = chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
         Ok(WrittenContent { size, hash, chunks })
     }
 
-    fn chunk(&mut self, bytes: &[u8]) -> io::Result<WrittenChunk> {
-        let hash = ContentHash::from_digest(Sha256::digest(bytes).into());
+    /// Stores a file of one chunk, or of none.
+    fn write_whole(&mut self, mut content: impl Read) -> io::Result<WrittenContent> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        content.read_to_end(&mut buffer)?;
+        let hash = ContentHash::from_digest(Sha256::digest(&buffer).into());
+        let mut chunks = Vec::new();
+        if !buffer.is_empty() {
+            chunks.push(self.chunk(&buffer, hash)?);
+        }
+        let size = buffer.len() as u64;
+        self.buffer = buffer;
+        Ok(WrittenContent { size, hash, chunks })
+    }
+
+    fn chunk(&mut self, bytes: &[u8], hash: ContentHash) -> io::Result<WrittenChunk> {
         if let Some(chunk) = self.known.get(&hash) {
             return Ok(*chunk);
         }

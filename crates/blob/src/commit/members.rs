@@ -10,6 +10,7 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, EntryType};
 use vm0_model::limits;
 
+use super::ahead::ReadAhead;
 use super::error::{MemberFault, UploadFault};
 
 /// An extended header: one name and one target of the longest kind, and room for what is ignored.
@@ -64,13 +65,14 @@ impl From<UploadFault> for WalkError {
 
 /// Calls `visit` with each member of a gzip'd tar that holds `declared_bytes` in `declared_entries`.
 pub(super) fn for_each_member(
-    archive: impl Read,
+    archive: impl Read + Send + 'static,
     declared_bytes: u64,
     declared_entries: usize,
     mut visit: impl FnMut(Member<'_>) -> Result<(), VisitError>,
 ) -> Result<(), WalkError> {
     let overhead = OVERHEAD_BYTES + OVERHEAD_BYTES_PER_ENTRY * declared_entries as u64;
     let plain = MultiGzDecoder::new(BufReader::with_capacity(256 << 10, archive));
+    let plain = ReadAhead::start(plain);
     let mut budget = Budget {
         inner: plain,
         left: declared_bytes.saturating_add(overhead),

@@ -1,6 +1,7 @@
 //! Commits: an uploaded archive, checked against its declaration, becomes a pack and a manifest
 //! (API 8.5).
 
+mod ahead;
 mod declaration;
 mod error;
 mod members;

@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use super::packer::Packer;
 use super::tree::{LocalFile, LocalKind, Tree};
 
 /// A symlink target up to this long fits into a member's header.
@@ -45,11 +44,8 @@ pub(crate) fn write_archive(
     mut progress: impl FnMut(u64),
 ) -> Result<u64, ArchiveError> {
     let write = |source| ArchiveError::Write { source };
-    let encoder = GzEncoder::new(
-        BufWriter::with_capacity(256 << 10, out),
-        Compression::fast(),
-    );
-    let mut builder = Builder::new(encoder);
+    let packer = Packer::new(BufWriter::with_capacity(256 << 10, out));
+    let mut builder = Builder::new(packer);
     for file in &tree.files {
         match &file.kind {
             LocalKind::Symlink(target) => append_symlink(&mut builder, file, target)?,
@@ -58,8 +54,8 @@ pub(crate) fn write_archive(
         }
         progress(file.size);
     }
-    let encoder = builder.into_inner().map_err(write)?;
-    let buffer = encoder.finish().map_err(write)?;
+    let packer = builder.into_inner().map_err(write)?;
+    let buffer = packer.finish().map_err(write)?;
     let file = buffer
         .into_inner()
         .map_err(|error| write(error.into_error()))?;

@@ -3,6 +3,7 @@
 
 mod archive;
 mod marker;
+mod packer;
 mod replace;
 mod tree;
 mod unpack;

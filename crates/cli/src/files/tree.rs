@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 use vm0_model::id::{StorageId, VersionId};
@@ -12,6 +13,8 @@ use vm0_model::storage::{EntryKind, VersionEntry, version_id};
 use vm0_model::wire::storages::DeclaredFile;
 
 const BUFFER_BYTES: usize = 256 << 10;
+/// More threads than this only wait for the disk.
+const READERS_MAX: usize = 8;
 
 /// The files and symlinks of a directory, sorted by path; a top-level `.vm0` is left out.
 #[derive(Debug, Default)]
@@ -83,57 +86,106 @@ pub(crate) enum TreeError {
 
 /// Reads and hashes everything in `root`.
 pub(crate) fn scan(root: &Path) -> Result<Tree, TreeError> {
-    let mut tree = Tree::default();
-    read_dir(root, "", &mut tree)?;
-    tree.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(tree)
+    let mut walk = Walk::default();
+    walk.read_dir(root, "")?;
+    let mut files = read_all(&walk.found)?;
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(Tree {
+        files,
+        skipped: walk.skipped,
+    })
 }
 
-fn read_dir(dir: &Path, prefix: &str, tree: &mut Tree) -> Result<(), TreeError> {
-    let error = |source| TreeError::Io {
-        path: dir.to_owned(),
-        source,
-    };
-    for entry in fs::read_dir(dir).map_err(error)? {
-        let entry = entry.map_err(error)?;
-        let full = entry.path();
-        let name = entry.file_name();
-        let name = name
-            .to_str()
-            .ok_or_else(|| TreeError::NotText { path: full.clone() })?;
-        if prefix.is_empty() && name == ".vm0" {
-            continue;
+/// What a walk over a directory finds before any content is read.
+#[derive(Default)]
+struct Walk {
+    found: Vec<Found>,
+    skipped: Vec<String>,
+}
+
+/// A file or symlink.
+struct Found {
+    full: PathBuf,
+    path: String,
+    symlink: bool,
+}
+
+/// Reads and hashes files, as many at a time as there are cores.
+fn read_all(found: &[Found]) -> Result<Vec<LocalFile>, TreeError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let read = || -> Result<Vec<LocalFile>, TreeError> {
+        let mut files = Vec::new();
+        while let Some(found) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+            files.push(read_entry(found)?);
         }
-        let path = format!("{prefix}{name}");
-        let kind = entry.file_type().map_err(|source| TreeError::Io {
-            path: full.clone(),
+        Ok(files)
+    };
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..cores.min(READERS_MAX).min(found.len()))
+            .map(|_| scope.spawn(read))
+            .collect();
+        let mut files = Vec::with_capacity(found.len());
+        for reader in readers {
+            files.extend(reader.join().expect("reading does not panic")?);
+        }
+        Ok(files)
+    })
+}
+
+impl Walk {
+    fn read_dir(&mut self, dir: &Path, prefix: &str) -> Result<(), TreeError> {
+        let error = |source| TreeError::Io {
+            path: dir.to_owned(),
             source,
-        })?;
-        if kind.is_dir() {
-            read_dir(&full, &format!("{path}/"), tree)?;
-        } else if kind.is_file() || kind.is_symlink() {
-            validate_file_path(&path).map_err(|source| TreeError::Path {
-                path: path.clone(),
+        };
+        for entry in fs::read_dir(dir).map_err(error)? {
+            let entry = entry.map_err(error)?;
+            let full = entry.path();
+            let name = entry.file_name();
+            let name = name
+                .to_str()
+                .ok_or_else(|| TreeError::NotText { path: full.clone() })?;
+            if prefix.is_empty() && name == ".vm0" {
+                continue;
+            }
+            let path = format!("{prefix}{name}");
+            let kind = entry.file_type().map_err(|source| TreeError::Io {
+                path: full.clone(),
                 source,
             })?;
-            tree.files.push(read_entry(&full, path, kind.is_symlink())?);
-        } else {
-            tree.skipped.push(path);
+            if kind.is_dir() {
+                self.read_dir(&full, &format!("{path}/"))?;
+            } else if kind.is_file() || kind.is_symlink() {
+                validate_file_path(&path).map_err(|source| TreeError::Path {
+                    path: path.clone(),
+                    source,
+                })?;
+                let symlink = kind.is_symlink();
+                self.found.push(Found {
+                    full,
+                    path,
+                    symlink,
+                });
+            } else {
+                self.skipped.push(path);
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
-fn read_entry(full: &Path, path: String, symlink: bool) -> Result<LocalFile, TreeError> {
+fn read_entry(found: &Found) -> Result<LocalFile, TreeError> {
+    let (full, path) = (&found.full, found.path.clone());
     let error = |source| TreeError::Io {
-        path: full.to_owned(),
+        path: full.clone(),
         source,
     };
-    if symlink {
+    if found.symlink {
         let target = fs::read_link(full).map_err(error)?;
-        let target = target.to_str().ok_or_else(|| TreeError::NotText {
-            path: full.to_owned(),
-        })?;
+        let target = target
+            .to_str()
+            .ok_or_else(|| TreeError::NotText { path: full.clone() })?;
         validate_link_target(target).map_err(|source| TreeError::Target {
             path: path.clone(),
             source,
