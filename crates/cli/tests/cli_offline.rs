@@ -67,6 +67,9 @@ const COMMANDS: &[&[&str]] = &[
     &["volume", "clone"],
     &["artifact", "pull"],
     &["bench", "start"],
+    &["bench", "api"],
+    &["bench", "events"],
+    &["bench", "storage"],
 ];
 
 #[test]

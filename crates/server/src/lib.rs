@@ -19,6 +19,7 @@ mod key_file;
 mod keys;
 mod monitor;
 mod openapi;
+mod run_fill;
 mod serve;
 mod token_create;
 
@@ -29,5 +30,6 @@ pub use gc::{GcError, GcItem, GcOptions, GcReport, gc};
 pub use http::{Endpoint, endpoints};
 pub use key_file::KeyError;
 pub use openapi::openapi_json;
+pub use run_fill::{RunFill, RunFillError, run_fill};
 pub use serve::{RunningServer, Server};
 pub use token_create::{TokenCreateError, TokenFor, TokenRequest, token_create};

@@ -1,95 +1,45 @@
-//! The grammar of `vm0 bench`, and what is measured in which order.
+//! The grammar of `vm0 bench`.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
-use super::private_server::PrivateServer;
-use super::report::{KindReport, print};
-use super::{raw, runs, volume};
+use super::api::{self, ApiArgs};
+use super::events::{self, EventsArgs};
+use super::start::{self, StartArgs};
+use super::storage::{self, StorageArgs};
 use crate::context::Context;
-use crate::error::{CommandResult, Failure};
-use crate::exit::Exit;
+use crate::error::CommandResult;
 
-/// The kinds that are measured if nothing is said.
-const KINDS: [&str; 2] = ["gvisor", "runc"];
-
-/// What to measure.
+/// What to measure, with private servers in temporary directories.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// From POST to the first output event, with private servers in temporary directories
+    /// From POST to the first output event
     #[command(
         after_help = "Examples:\n  vm0 bench start\n  vm0 bench start --runs 20 --sandbox runc --no-volume --json"
     )]
     Start(StartArgs),
-}
-
-/// Options of `start`.
-#[derive(Debug, Args)]
-pub(crate) struct StartArgs {
-    /// Runs one after the other, and again at once
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    runs: u32,
-    /// Only this kind of sandbox [default: gvisor and runc]
-    #[arg(long, value_name = "KIND")]
-    sandbox: Vec<String>,
-    /// Leave the 1 GB volume out
-    #[arg(long)]
-    no_volume: bool,
+    /// Requests a second of one core, its memory, and lists of many runs
+    #[command(
+        after_help = "Examples:\n  vm0 bench api\n  vm0 bench api --rows 1000000\n  vm0 bench api --seconds 2 --json"
+    )]
+    Api(ApiArgs),
+    /// One busy run and many who watch it
+    #[command(
+        after_help = "Examples:\n  vm0 bench events\n  vm0 bench events --watchers 100 --seconds 5"
+    )]
+    Events(EventsArgs),
+    /// Versions of many files, beside restic, borg and tar
+    #[command(
+        after_help = "Examples:\n  vm0 bench storage\n  vm0 bench storage --sandbox runc --json"
+    )]
+    Storage(StorageArgs),
 }
 
 /// Does it.
 pub(crate) async fn execute(context: &Context, command: BenchCommand) -> CommandResult {
-    let BenchCommand::Start(args) = command;
-    let kinds = if args.sandbox.is_empty() {
-        KINDS.map(str::to_owned).into()
-    } else {
-        args.sandbox
-    };
-    let mut reports = Vec::new();
-    for kind in &kinds {
-        context.output.note(&format!("Measuring {kind}"));
-        reports.push(measure(context, kind, args.runs, !args.no_volume).await?);
+    match command {
+        BenchCommand::Start(args) => start::execute(context, args).await,
+        BenchCommand::Api(args) => api::execute(context, args).await,
+        BenchCommand::Events(args) => events::execute(context, args).await,
+        BenchCommand::Storage(args) => storage::execute(context, args).await,
     }
-    if context.output.is_json() {
-        context.output.json_list(&reports)?;
-    } else {
-        print(&context.output, &reports)?;
-    }
-    let complete = reports.iter().all(KindReport::is_complete);
-    Ok(if complete { Exit::Done } else { Exit::Failed })
-}
-
-async fn measure(
-    context: &Context,
-    kind: &str,
-    count: u32,
-    with_volume: bool,
-) -> Result<KindReport, Failure> {
-    let server = match PrivateServer::start(kind).await {
-        Ok(server) => server,
-        Err(failure) => return Ok(KindReport::unavailable(kind, failure.message())),
-    };
-    let client = server.client()?;
-    runs::define_agent(&client).await?;
-    let first = runs::one(&client).await?;
-    let sequential = runs::sequential(&client, count).await?;
-    let raw_ms = raw::measure(kind)?;
-    context.output.note(&format!("{count} {kind} runs at once"));
-    let concurrent = runs::concurrent(&client, count).await?;
-    let volume = if with_volume {
-        context
-            .output
-            .note("Pushing a volume of 1 GB in 10,000 files");
-        Some(volume::measure(&client, &context.output).await?)
-    } else {
-        None
-    };
-    server.stop().await?;
-    Ok(KindReport::new(
-        kind,
-        raw_ms,
-        &first,
-        &sequential,
-        &concurrent,
-        volume,
-    ))
 }

@@ -1,11 +1,24 @@
-//! `vm0 bench`: how fast this machine starts agents, beside what its runtimes take by themselves.
+//! `vm0 bench`: how fast this machine does what matters, each figure beside a raw floor or a rival
+//! of the same run.
 
+mod api;
 mod command;
+mod cores;
+mod events;
+mod figure;
+mod fixture;
+mod floor;
+mod lists;
+mod load;
 mod private_server;
 mod quantiles;
 mod raw;
 mod report;
+mod rivals;
 mod runs;
+mod start;
+mod storage;
 mod volume;
+mod watcher;
 
 pub(crate) use command::{BenchCommand, execute};
