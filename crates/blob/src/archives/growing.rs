@@ -12,7 +12,7 @@ use vm0_model::ManifestId;
 
 use crate::blobs::{Blobs, ByteStream};
 
-const READ_BYTES: u64 = 256 << 10;
+const READ_BYTES: usize = 256 << 10;
 
 /// How far an archive is written. A sender that is gone before the end has given up.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,7 +67,8 @@ impl Growing {
         loop {
             let Progress { written, finished } = *self.progress.borrow_and_update();
             if self.at < written {
-                let wanted = READ_BYTES.min(written - self.at);
+                let left = usize::try_from(written - self.at).unwrap_or(READ_BYTES);
+                let wanted = READ_BYTES.min(left);
                 return self.read(wanted).await.map(Next::Piece);
             }
             if finished {
@@ -79,9 +80,13 @@ impl Growing {
         }
     }
 
-    async fn read(&mut self, wanted: u64) -> io::Result<Bytes> {
-        let mut piece = BytesMut::new();
-        let read = (&mut self.file).take(wanted).read_buf(&mut piece).await?;
+    async fn read(&mut self, wanted: usize) -> io::Result<Bytes> {
+        // Without capacity a buffer takes 64 bytes at a time.
+        let mut piece = BytesMut::with_capacity(wanted);
+        let read = (&mut self.file)
+            .take(wanted as u64)
+            .read_buf(&mut piece)
+            .await?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -123,4 +128,28 @@ async fn rest(blobs: &Blobs, manifest: ManifestId, skipped: u64) -> io::Result<B
         ready(Ok((!piece.is_empty()).then_some(piece)))
     });
     Ok(rest.boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_is_read_in_large_pieces() {
+        let mut file = tempfile::tempfile().unwrap();
+        let written = 4 * READ_BYTES as u64;
+        file.write_all(&vec![7; 4 * READ_BYTES]).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let finished = true;
+        let (_sender, progress) = watch::channel(Progress { written, finished });
+        let mut growing = Growing::new(File::from_std(file), progress);
+        let mut sizes = Vec::new();
+        while let Next::Piece(piece) = growing.next().await.unwrap() {
+            sizes.push(piece.len());
+        }
+        assert_eq!(sizes.iter().sum::<usize>() as u64, written);
+        assert!(sizes.len() <= 8, "{sizes:?}");
+    }
 }
