@@ -138,9 +138,7 @@ impl Description {
 
     /// What is wrong with a value, if its schema, closed, does not allow it.
     pub(crate) fn body_fault(&self, schema: &Value, value: &Value) -> Option<String> {
-        let Some(reference) = schema["$ref"].as_str() else {
-            return None;
-        };
+        let reference = schema["$ref"].as_str()?;
         let name = reference.rsplit('/').next().unwrap();
         let faults: Vec<_> = self.strict[name]
             .iter_errors(value)

@@ -214,6 +214,7 @@ async fn a_run_of_an_agent_takes_what_is_given_and_nothing_else() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a row of the matrix is a table")]
 #[tokio::test]
 async fn a_continued_run_takes_what_its_session_has_now() {
     let world = world().await;
@@ -300,6 +301,7 @@ async fn a_continued_run_takes_what_its_session_has_now() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a row of the matrix is a table")]
 #[tokio::test]
 async fn a_resumed_run_takes_what_its_checkpoint_pinned() {
     let world = world().await;

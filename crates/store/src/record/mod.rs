@@ -1,0 +1,29 @@
+//! What the store keeps, as plain records.
+
+mod agents;
+mod claims;
+mod garbage;
+mod logs;
+mod pages;
+mod runs;
+mod sessions;
+mod storages;
+mod users;
+mod values;
+
+pub use agents::{AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord};
+pub use claims::{ActiveRuns, Appended, ClaimedRun, ClaimedVolume, Leased};
+pub use garbage::{Extent, References, Telemetry};
+pub use logs::{LogFilter, LogPosition, StoredLog};
+pub use pages::{Key, ListPage, ListPosition};
+pub use runs::{
+    NewRun, RunArtifact, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord,
+    RunVolume, VersionWanted,
+};
+pub use sessions::{CheckpointRecord, NewCheckpoint, SessionFilter, SessionRecord};
+pub use storages::{
+    SavedVersion, StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord,
+    UploadRecord,
+};
+pub use users::{TokenOwner, TokenRecord, UserRecord, UserTokenRecord};
+pub use values::{PutOutcome, SealedSecret, SecretPut, SecretRecord, VariablePut, VariableRecord};
