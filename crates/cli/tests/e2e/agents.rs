@@ -1,6 +1,7 @@
 //! The real Claude Code and the real Codex, unmodified, against the scripted model server.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ crate::on_each_sandbox!(
     claude_code_writes_a_file_and_continues_its_session,
     codex_writes_a_file_and_continues_its_session,
     a_model_that_is_not_allowed_is_not_reached,
+    the_walk_through_of_the_specification_works_as_it_stands,
 );
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -149,4 +151,34 @@ async fn a_model_that_is_not_allowed_is_not_reached(kind: &str) {
         .await;
     assert_eq!(run["output"], "403", "{run}");
     assert!(model.requests().is_empty());
+}
+
+async fn the_walk_through_of_the_specification_works_as_it_stands(kind: &str) {
+    let model = ModelServer::start().await;
+    let server = server(kind, "claude-code", &model);
+    let api = server.api();
+    let volume = api.storage("volumes", "input-data").await;
+    api.push("volumes", &volume, &[("a.txt", b"hello\n")]).await;
+    let artifact = api.storage("artifacts", "output-results").await;
+    api.push("artifacts", &artifact, &[("result.txt", b"done\n")])
+        .await;
+    let secret = json!({ "value": "sk-ant-api03-test-key-0123456789" });
+    api.put("/v1/secrets/ANTHROPIC_API_KEY", &secret)
+        .await
+        .expect(201);
+    let directory = tempfile::tempdir().expect("a directory");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/walk_through.sh");
+    let mut bash = Command::new("bash");
+    bash.arg(script)
+        .current_dir(directory.path())
+        .env("VM0_API_URL", server.url())
+        .env("VM0_API_KEY", server.token())
+        .env("MODEL_URL", model.url_inside());
+    let output = tokio::task::spawn_blocking(move || bash.output())
+        .await
+        .expect("no panic")
+        .expect("bash runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n");
 }

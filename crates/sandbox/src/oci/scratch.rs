@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
@@ -26,7 +27,9 @@ const MIN_INODES: u64 = 4096;
 const MAX_INODES: u64 = 4_000_000;
 const ROUNDING: u64 = 1 << 20;
 /// Disks made ahead.
-const AHEAD: usize = 3;
+const AHEAD: usize = 4;
+/// The agent of the sandbox that took one starts first.
+const FILL_DELAY: Duration = Duration::from_millis(200);
 /// Smaller disks are those of probes and tests.
 const MIN_AHEAD: u64 = 128 << 20;
 
@@ -104,6 +107,7 @@ impl ScratchDisks {
         let disks = Arc::clone(disks);
         std::thread::spawn(move || {
             super::stopped::give_way();
+            std::thread::sleep(FILL_DELAY);
             disks.fill_now(bytes);
         });
     }

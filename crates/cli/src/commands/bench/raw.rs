@@ -9,14 +9,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::quantiles::Quantiles;
 use crate::error::Failure;
 use crate::exit::Exit;
 
 const REPEATS: u32 = 20;
 
-/// Times of the runtime of `kind`; `None` if the kind has none.
-pub(super) fn measure(kind: &str) -> Result<Option<Quantiles>, Failure> {
+/// Times of the runtime of `kind`, in milliseconds; `None` if the kind has none.
+pub(super) fn measure(kind: &str) -> Result<Option<Vec<f64>>, Failure> {
     let (program, flags): (_, &[&str]) = match kind {
         "gvisor" => (
             "runsc",
@@ -48,7 +47,7 @@ pub(super) fn measure(kind: &str) -> Result<Option<Quantiles>, Failure> {
         }
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(Some(Quantiles::of(times)))
+    Ok(Some(times))
 }
 
 fn write_bundle(dir: &Path) -> Result<(), Failure> {

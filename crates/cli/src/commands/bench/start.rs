@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::private_server::PrivateServer;
+use super::quantiles::Quantiles;
 use super::report::{KindReport, print};
 use super::{raw, runs, volume};
 use crate::context::Context;
@@ -60,8 +61,13 @@ async fn measure(
     let client = server.client()?;
     runs::define_agent(&client).await?;
     let first = runs::one(&client).await?;
+    // On both sides of the runs, because a machine's speed drifts.
+    let before = raw::measure(kind)?;
     let sequential = runs::sequential(&client, count).await?;
-    let raw_ms = raw::measure(kind)?;
+    let after = raw::measure(kind)?;
+    let raw_ms = before
+        .zip(after)
+        .map(|(before, after)| Quantiles::of([before, after].concat()));
     context.output.note(&format!("{count} {kind} runs at once"));
     let concurrent = runs::concurrent(&client, count).await?;
     let volume = if with_volume {
