@@ -158,7 +158,6 @@ impl Extended {
     }
 
     /// Whether the records are understood. Global ones may not name members.
-    /// Whether the records are understood. Global ones may not name members.
     fn absorb_pax(&mut self, mut records: &[u8], global: bool) -> bool {
         while !records.is_empty() {
             let Some((key, value, rest)) = pax_record(records) else {
