@@ -446,14 +446,14 @@ impl Moment {
     }
 }
 
-async fn reach(moment: Moment, server: &TestServer, id: RunId) {
-    let boots = |run: &ServerRun| {
-        run.logs
-            .iter()
-            .any(|entry| entry.message.contains("▷ boot"))
-    };
+async fn reach(moment: Moment, server: &TestServer, id: RunId, state_dir: &Path) {
+    // Boot makes this directory before anything else; what the log says of it arrives too late.
+    let sandbox = state_dir
+        .join("runs")
+        .join(format!("{id}-1"))
+        .join("sandbox");
     match moment {
-        Moment::Boot => drop(server.wait(id, boots).await),
+        Moment::Boot => drop(server.wait(id, |_| sandbox.exists()).await),
         Moment::Run => drop(server.wait(id, |run| texts(run).len() == 2).await),
         Moment::Prepare | Moment::Checkpoint | Moment::Finish => {
             server.wait(id, |_| server.lock().held > 0).await;
@@ -466,10 +466,10 @@ async fn survives(moment: Moment) {
     let server = TestServer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let mortal = Mortal::start(&server, dir.path()).await;
-    let tail = if matches!(moment, Moment::Run) {
-        "sleep 100"
-    } else {
-        "true"
+    // Nothing holds the runner in its boot, so the agent must outlive the moment.
+    let tail = match moment {
+        Moment::Boot | Moment::Run => "sleep 100",
+        Moment::Prepare | Moment::Checkpoint | Moment::Finish => "true",
     };
     let mut spec = with_artifact(
         shell(&format!("echo x > file; echo 1; echo 2; {tail}")),
@@ -486,7 +486,7 @@ async fn survives(moment: Moment) {
     }
     server.lock().hold = moment.held_request();
     let id = server.submit(spec);
-    reach(moment, &server, id).await;
+    reach(moment, &server, id, dir.path()).await;
     mortal.kill().await;
     let before = server.run(id).unwrap();
     server.lock().hold = None;
