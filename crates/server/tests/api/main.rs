@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod codes;
 mod described;
 mod downloads;
 mod events;
 mod garbage;
 mod harness;
 mod inheritance;
+mod lists;
 mod monitor;
 mod openapi;
 mod rim;
