@@ -25,7 +25,7 @@ mod scan;
 mod tree;
 mod verify;
 
-pub use archives::{ArchiveBody, ArchiveCache, KeptArchive};
+pub use archives::{ArchiveBody, ArchiveCache, KeptArchive, collect as archive_collect};
 pub use blobs::{
     Blobs, ByteStream, KeepGuard, StoredBytes, StoredObject, SweepGuard, TemporaryObject,
     UploadObject,
@@ -38,5 +38,5 @@ pub use manifest::{Chunk, Content, Entry, FileContent, Manifest, ManifestError};
 pub use object::{ObjectId, ObjectKind};
 pub use pack::PackError;
 pub use scan::{Changes, LeftOut, ScanError, ScanLimits, ScanWarning, scan};
-pub use tree::{TreeCache, TreeError, TreeGuard};
+pub use tree::{TreeCache, TreeError, TreeGuard, collect as tree_collect};
 pub use verify::ObjectState;

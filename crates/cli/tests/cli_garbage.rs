@@ -141,6 +141,53 @@ fn a_collection_beside_a_server_says_what_it_removed() {
 }
 
 #[test]
+fn what_caches_keep_of_old_things_goes_too() {
+    let (mut server, directory) = server_with_volume();
+    let data_dir = server.data_dir().to_owned();
+    let clone = directory.path().join("copy");
+    client(
+        &server,
+        directory.path(),
+        &["volume", "clone", "books", "copy"],
+    );
+    let kept = |name: &str| data_dir.join("archives/v1").join(name);
+    let archive = fs::read_dir(kept("")).expect("it is there").next();
+    let archive = archive.expect("a download is kept").expect("an entry");
+    let gone = kept(&"0".repeat(64));
+    fs::copy(archive.path(), &gone).expect("a file");
+    server.stop();
+    let runner = data_dir.join("runner");
+    let tree = |part: &str| runner.join("trees").join(part);
+    for part in ["trees/old", "sizes", "building", "contents/aa"] {
+        fs::create_dir_all(tree(part)).expect("a directory");
+    }
+    fs::write(tree("lock"), "").expect("a file");
+    fs::write(tree("sizes/old"), "5").expect("a file");
+    fs::write(tree("contents/aa/old"), "12345").expect("a file");
+    fs::hard_link(tree("contents/aa/old"), tree("trees/old/file")).expect("a link");
+    let empty = json(&data_dir, &["gc", "--json"]);
+    assert_eq!(empty["items"], serde_json::json!([]));
+    age(&data_dir.join("archives"));
+    age(&tree("sizes"));
+    let bytes = fs::metadata(&gone).expect("it is there").len();
+    let items = serde_json::json!([
+        { "kind": "kept archive", "count": 1, "bytes": bytes },
+        { "kind": "cached version", "count": 1, "bytes": 5 },
+    ]);
+    for (args, is_left) in [
+        (&["gc", "--json", "--dry-run"][..], true),
+        (&["gc", "--json"], false),
+    ] {
+        let report = json(&data_dir, args);
+        assert_eq!(report["items"], items);
+        for path in [&gone, &tree("trees/old"), &tree("contents/aa/old")] {
+            assert_eq!(path.exists(), is_left, "{}", path.display());
+        }
+    }
+    assert!(archive.path().exists() && clone.join("a.txt").exists());
+}
+
+#[test]
 fn a_check_exits_with_1_and_one_line_for_each_fault() {
     let (server, _directory) = server_with_volume();
     let data_dir = server.data_dir();

@@ -7,6 +7,7 @@
 //! through the runner API, under the lease of one run.
 
 pub mod doctor;
+pub mod garbage;
 pub mod images;
 
 mod agent;

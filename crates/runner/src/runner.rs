@@ -165,7 +165,7 @@ async fn open(config: RunnerConfig) -> Result<(Host, Vec<PathBuf>), RunnerError>
     };
     let missing = backend.probe().await?.missing;
     let owner = shifted_owner(&*backend);
-    let trees_dir = config.state_dir.join("trees");
+    let trees_dir = crate::garbage::trees_dir(&config.state_dir);
     let trees = tokio::task::spawn_blocking(move || TreeCache::open(&trees_dir, owner)).await;
     let trees = trees.map_err(RunnerError::Fault)??;
     let left = leftovers(&runs).map_err(dir_error)?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use vm0_model::ManifestId;
 
 /// Names the bytes that a manifest gives; another encoder needs another name.
-const FORMAT: &str = "v1";
+pub(super) const FORMAT: &str = "v1";
 
 /// The directory, which one process uses at a time.
 #[derive(Debug)]

@@ -6,7 +6,9 @@
 //! bytes, so losing a file costs time only: what cannot be kept is streamed as it is made.
 
 mod cache;
+mod collect;
 mod disk;
 mod growing;
 
 pub use cache::{ArchiveBody, ArchiveCache, KeptArchive};
+pub use collect::collect;

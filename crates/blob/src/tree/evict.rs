@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::cache::TreeCache;
-use super::disk::{Disk, remove_all};
+use super::disk::remove_all;
 use super::error::TreeError;
 
 impl TreeCache {
@@ -41,7 +41,7 @@ impl TreeCache {
                 removed += 1;
             }
             if removed > 0 {
-                remove_unused_contents(&inner.disk)?;
+                remove_unused_contents(&inner.disk.contents())?;
             }
             Ok(removed)
         });
@@ -49,8 +49,9 @@ impl TreeCache {
     }
 }
 
-fn remove_unused_contents(disk: &Disk) -> io::Result<()> {
-    for shard in fs::read_dir(disk.contents())? {
+/// Removes the contents that no tree has.
+pub(super) fn remove_unused_contents(contents: &Path) -> io::Result<()> {
+    for shard in fs::read_dir(contents)? {
         remove_unused(&shard?.path())?;
     }
     Ok(())

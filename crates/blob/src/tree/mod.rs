@@ -14,10 +14,12 @@
 
 mod build;
 mod cache;
+mod collect;
 mod contents;
 mod disk;
 mod error;
 mod evict;
 
 pub use cache::{TreeCache, TreeGuard};
+pub use collect::collect;
 pub use error::TreeError;

@@ -1,6 +1,10 @@
 //! `vm0 gc` (CLI 2.6).
 
+use std::path::Path;
+use std::time::Duration;
+
 use clap::Args;
+use vm0_runner::garbage::{self, Garbage};
 use vm0_server::{GcOptions, GcReport, gc};
 
 use crate::context::Context;
@@ -32,19 +36,37 @@ pub(crate) async fn execute(context: &Context, args: GcArgs) -> CommandResult {
         older_than_days: args.older_than,
         ..GcOptions::default()
     };
-    let report = gc(&context.data_dir()?, options).await.map_err(|error| {
+    let data_dir = context.data_dir()?;
+    let mut report = gc(&data_dir, options).await.map_err(|error| {
         let failure = Failure::of("gc", &error);
         match error {
             vm0_server::GcError::Manifest { .. } => failure.hint("See: vm0 fsck"),
             _ => failure,
         }
     })?;
+    let state_dir = data_dir.join("runner");
+    for garbage in collect(&state_dir, options.grace, options.dry_run).await? {
+        report.add(garbage.kind, garbage.count, garbage.bytes);
+    }
     if context.output.is_json() {
         context.output.json(&report)?;
     } else {
         print(context, &report)?;
     }
     Ok(Exit::Done)
+}
+
+/// What the runner of this data directory does not need.
+async fn collect(
+    state_dir: &Path,
+    grace: Duration,
+    dry_run: bool,
+) -> Result<Vec<Garbage>, Failure> {
+    let state_dir = state_dir.to_owned();
+    let collected =
+        tokio::task::spawn_blocking(move || garbage::collect(&state_dir, grace, dry_run));
+    let collected = collected.await.map_err(|error| Failure::of("gc", &error))?;
+    collected.map_err(|error| Failure::of("gc", &error))
 }
 
 fn print(context: &Context, report: &GcReport) -> std::io::Result<()> {

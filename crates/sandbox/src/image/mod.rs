@@ -3,13 +3,15 @@
 //! ```text
 //! DIR/names/<name>.json      what an image is: layers, variables, digest
 //! DIR/layers/<digest>/       an unpacked layer, ids shifted by `ids::BASE`
-//! DIR/work/                  what is being made; emptied when the store opens
+//! DIR/work/                  what is being made; emptied when the next is made
+//! DIR/lock                   held (shared) while an image is made: no layer is removed meanwhile
 //! ```
 //!
 //! An image in use is locked (shared) by its user; removing takes the lock for itself.
 
 mod archive;
 mod build;
+mod collect;
 mod debian;
 mod error;
 mod import;
@@ -17,6 +19,7 @@ mod name;
 mod store;
 mod unpack;
 
+pub use collect::ImageGarbage;
 pub use error::ImageError;
 pub use name::ImageName;
 pub use store::{Image, ImageLease, ImageStore};

@@ -115,6 +115,11 @@ impl ImageStore {
             .map_err(|_| ImageError::InUse(name.to_string()))?;
         let image = read(&path)?.ok_or_else(|| ImageError::NotFound(name.to_string()))?;
         fs::remove_file(&path).map_err(ImageError::io("remove", &path))?;
+        // Whoever makes an image now may be about to take one of its layers; the next collection
+        // removes them then.
+        let Some(_alone) = self.try_alone()? else {
+            return Ok(image);
+        };
         let kept: BTreeSet<String> = self
             .list()?
             .into_iter()
@@ -134,27 +139,55 @@ impl ImageStore {
 
     /// Where a layer is.
     pub(crate) fn layer(&self, layer: &str) -> PathBuf {
-        self.dir.join("layers").join(layer)
+        self.layers_dir().join(layer)
+    }
+
+    /// Where the layers are.
+    pub(super) fn layers_dir(&self) -> PathBuf {
+        self.dir.join("layers")
+    }
+
+    /// Where images are made.
+    pub(super) fn works_dir(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+
+    /// The right to remove layers, unless an image is being made now.
+    pub(super) fn try_alone(&self) -> Result<Option<File>, ImageError> {
+        let lock = self.lock_file()?;
+        Ok(lock.try_lock().is_ok().then_some(lock))
+    }
+
+    fn lock_file(&self) -> Result<File, ImageError> {
+        let path = self.dir.join("lock");
+        File::create(&path).map_err(ImageError::io("create", &path))
     }
 
     /// A new directory for something that is being made; whoever made it is dead if its lock is free.
     pub(crate) fn workspace(&self) -> Result<Workspace, ImageError> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         self.sweep();
+        let making = self.lock_file()?;
+        making
+            .lock_shared()
+            .map_err(ImageError::io("lock", &self.dir))?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = self
-            .dir
-            .join("work")
+            .works_dir()
             .join(format!("{}-{number}", std::process::id()));
         fs::create_dir_all(&path).map_err(ImageError::io("create", &path))?;
         let lock = File::create(path.join("lock")).map_err(ImageError::io("create", &path))?;
         lock.lock().map_err(ImageError::io("lock", &path))?;
-        Ok(Workspace { path, _lock: lock })
+        Ok(Workspace {
+            path,
+            _lock: lock,
+            _making: making,
+        })
     }
 
     /// Removes what interrupted commands left.
     fn sweep(&self) {
-        for entry in fs::read_dir(self.dir.join("work"))
+        for entry in fs::read_dir(self.works_dir())
             .into_iter()
             .flatten()
             .flatten()
@@ -226,6 +259,8 @@ impl ImageStore {
 pub(crate) struct Workspace {
     path: PathBuf,
     _lock: File,
+    /// No layer is removed meanwhile.
+    _making: File,
 }
 
 impl Workspace {
@@ -255,7 +290,8 @@ fn read(path: &Path) -> Result<Option<Image>, ImageError> {
     Ok((image.format == FORMAT).then_some(image))
 }
 
-fn size_of(directory: &Path) -> u64 {
+/// Bytes of the files below a directory.
+pub(super) fn size_of(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {

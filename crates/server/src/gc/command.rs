@@ -1,11 +1,11 @@
 //! `vm0 gc`, beside a running server or without one.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use vm0_blob::Blobs;
 use vm0_model::limits;
-use vm0_store::SqliteStore;
+use vm0_store::{GarbageStore, SqliteStore};
 
 use super::collector::Collector;
 use super::error::GcError;
@@ -60,5 +60,15 @@ pub async fn gc(data_dir: &Path, options: GcOptions) -> Result<GcReport, GcError
         collector.remove_salvaged(before, &mut report).await?;
     }
     collector.sweep(&mut report).await?;
+    let references = store.references().await?;
+    let archives = vm0_blob::archive_collect(
+        &directory.archives(),
+        |manifest| references.manifests.contains(&manifest),
+        SystemTime::now() - options.grace,
+        options.dry_run,
+    );
+    let archives = archives.map_err(GcError::Archives)?;
+    let bytes = archives.iter().sum();
+    report.add("kept archive", archives.len() as u64, bytes);
     Ok(report)
 }

@@ -23,6 +23,9 @@ pub enum GcError {
     /// The database failed.
     #[error("use the database")]
     Store(#[from] StoreError),
+    /// Kept archives cannot be read or removed.
+    #[error("remove kept archives")]
+    Archives(#[source] std::io::Error),
     /// The object store failed.
     #[error("use the object store")]
     Blob(#[from] BlobError),

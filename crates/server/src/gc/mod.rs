@@ -37,7 +37,7 @@
 //! | `marked` | what rows refer to, and what those manifests refer to |
 //! | `collector` | the sweep |
 //! | `old` | `--older-than`: telemetry of old runs, salvaged versions |
-//! | `report`, `command` | what was done, and `vm0 gc` |
+//! | `report`, `command` | what was done, and `vm0 gc`, which removes kept archives of what is gone too |
 
 mod collector;
 mod command;

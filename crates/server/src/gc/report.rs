@@ -38,7 +38,8 @@ impl GcReport {
         }
     }
 
-    pub(super) fn add(&mut self, kind: &'static str, count: u64, bytes: u64) {
+    /// Counts some of a kind more.
+    pub fn add(&mut self, kind: &'static str, count: u64, bytes: u64) {
         if count == 0 {
             return;
         }
