@@ -254,7 +254,8 @@ pub trait RunStore: Send + Sync + 'static {
     ) -> Result<Leased<RunStatus>>;
     /// Ends a run: state, version, checkpoint and session in one transaction. A run that is
     /// terminal already keeps its state; its artifact is then recorded as salvaged. A repeated
-    /// report changes nothing.
+    /// report changes nothing. [`StoreError::ArtifactMoved`], and nothing written, if another storage
+    /// has the name of the artifact by now.
     async fn run_finish(&self, finish: RunFinish) -> Result<Leased<RunRecord>>;
     /// Records the salvaged workspace of a run that ended without completing.
     async fn run_salvage(

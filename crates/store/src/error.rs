@@ -34,6 +34,10 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
+    /// Between the look-up of a run's artifact and this write it was deleted and made again, so the
+    /// version id is that of a storage which is gone. Look it up again.
+    #[error("save a version of an artifact that was made again meanwhile")]
+    ArtifactMoved,
     /// The writer has ended, because the server is stopping.
     #[error("write to the database: it is closed")]
     Closed,

@@ -86,7 +86,7 @@ pub struct UploadRecord {
 /// A workspace to record as a version of the run's artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedVersion {
-    /// The storage, as claimed; made again under the run's artifact name if it is gone.
+    /// The storage; made again under the run's artifact name if it is gone.
     pub storage_id: StorageId,
     /// Its version.
     pub version_id: VersionId,

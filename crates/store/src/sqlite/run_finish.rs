@@ -226,6 +226,9 @@ async fn saved_version(
         now,
     )
     .await?;
+    if storage_id != saved.storage_id {
+        return Err(StoreError::ArtifactMoved);
+    }
     Ok(Some(StorageVersionRecord {
         id: saved.version_id,
         storage_id,

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 use vm0_model::wire::runs::Usage;
 use vm0_model::{AgentVersionId, CheckpointId, RunStatus, StorageKind};
+use vm0_store::StoreError;
 use vm0_store::record::{NewRun, RunFinish, RunVolume, VersionWanted};
 
 use crate::contract::StoreFactory;
@@ -218,6 +219,38 @@ pub(crate) async fn a_run_makes_its_deleted_artifact_again(factory: &dyn StoreFa
             .await
             .unwrap();
     }
+}
+
+pub(crate) async fn a_version_of_a_gone_storage_is_not_saved_into_its_successor(
+    factory: &dyn StoreFactory,
+) {
+    let world = World::new(factory).await;
+    let claimed = world.running(world.new_run_with_artifact(1)).await;
+    let gone = claimed.artifact.unwrap().0;
+    world
+        .store
+        .storage_delete(world.user.id, StorageKind::Artifact, gone)
+        .await
+        .unwrap();
+    world
+        .store
+        .run_create(world.new_run_with_artifact(2))
+        .await
+        .unwrap();
+    let successor = world.storage(StorageKind::Artifact, "out").await.id;
+    let mut report = world.finish(&claimed, RunStatus::Completed, 9);
+    report.artifact = Some(saved(gone, 7));
+    let refused = world.store.run_finish(report.clone()).await;
+    assert!(
+        matches!(refused, Err(StoreError::ArtifactMoved)),
+        "{refused:?}"
+    );
+    assert_eq!(world.run(claimed.run.id).await, claimed.run);
+    report.artifact = Some(saved(successor, 7));
+    assert_eq!(
+        world.finished(report).await.artifact_saved,
+        Some(version(7))
+    );
 }
 
 pub(crate) async fn a_failed_run_keeps_its_files_without_moving_the_head(

@@ -104,6 +104,7 @@ macro_rules! contract_suite {
                 an_unchanged_workspace_is_not_salvaged,
                 a_run_cancelled_before_its_report_stays_cancelled,
                 a_repeated_report_changes_nothing,
+                a_version_of_a_gone_storage_is_not_saved_into_its_successor,
                 a_report_that_cannot_be_stored_leaves_nothing;
             sessions:
                 sessions_are_listed_newest_first_in_pages,
