@@ -197,6 +197,7 @@ fn hints_of(code: &str, param: Option<&str>, message: &str) -> Vec<String> {
         ("resource_not_found", Some("agent" | "agent_id")) => "Create it: vm0 compose vm0.yaml",
         ("resource_not_found", Some("agent_version")) => "See: vm0 agent status NAME",
         ("resource_not_found", Some("session_id" | "checkpoint_id")) => "See: vm0 run list --all",
+        ("agent_has_active_runs", _) => "See: vm0 run list, and end them: vm0 run kill RUN",
         ("session_busy" | "concurrent_run_limit_exceeded", _) => "See: vm0 run list",
         ("version_conflict", _) => "Get it first: vm0 artifact pull",
         ("invalid_parameter", Some(param)) if param.starts_with("volumes.") => {

@@ -17,6 +17,17 @@ pub enum NetworkMode {
     None,
 }
 
+impl NetworkMode {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Allowlist => "allowlist",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Allow or deny.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,10 +1,14 @@
 //! `vm0 agent` (CLI 3.4).
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
+use serde_json::json;
 use vm0_client::{Client, PageQuery, collect_pages};
 use vm0_model::config::AgentConfig;
 use vm0_model::wire::agents::{AgentDetail, AgentVersion};
 
+use crate::confirm::confirm_delete;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
@@ -28,6 +32,11 @@ pub(crate) enum AgentCommand {
         after_help = "Examples:\n  vm0 agent status my-agent\n  vm0 agent status my-agent:1a2b3c4d"
     )]
     Status(StatusArgs),
+    /// Delete an agent; what its runs made stays
+    #[command(
+        after_help = "Examples:\n  vm0 agent delete my-agent\n  vm0 agent delete my-agent --yes"
+    )]
+    Delete(DeleteArgs),
 }
 
 /// Options of `status`.
@@ -38,11 +47,28 @@ pub(crate) struct StatusArgs {
     agent: AgentRef,
 }
 
+/// Options of `delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Name of the agent
+    name: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// What the server keeps of the values that agents ask for, by name.
+struct StoredNames {
+    secrets: BTreeSet<String>,
+    variables: BTreeSet<String>,
+}
+
 /// Does it.
 pub(crate) async fn execute(context: &Context, command: AgentCommand) -> CommandResult {
     match command {
         AgentCommand::List => list(context).await,
         AgentCommand::Status(args) => status(context, args.agent).await,
+        AgentCommand::Delete(args) => delete(context, &args).await,
     }
 }
 
@@ -96,7 +122,8 @@ async fn status(context: &Context, agent: AgentRef) -> CommandResult {
         let hint = format!("See: vm0 agent status {}", detail.agent.name);
         return Err(Failure::not_found(message).hint(hint));
     };
-    print_version(output, &detail, shown)?;
+    let stored = StoredNames::read(&client).await?;
+    print_version(output, &detail, shown, &stored)?;
     output.line("Versions:")?;
     let now = units::now();
     for version in versions.iter().take(VERSIONS_SHOWN) {
@@ -110,6 +137,36 @@ async fn status(context: &Context, agent: AgentRef) -> CommandResult {
         output.line(line.trim_end())?;
     }
     Ok(Exit::Done)
+}
+
+async fn delete(context: &Context, args: &DeleteArgs) -> CommandResult {
+    let output = &context.output;
+    let client = context.client()?;
+    let name = &args.name;
+    let agent = AgentRef::Name {
+        name: name.clone(),
+        version: None,
+    };
+    let (detail, _) = find(&client, agent).await?;
+    confirm_delete(output, args.yes, &format!("the agent {name}"))?;
+    client.agent_delete(detail.agent.id).await?;
+    if output.is_json() {
+        output.json(&json!({ "ok": true, "name": name }))?;
+    } else {
+        output.success(&format!("Agent {name} deleted"))?;
+    }
+    Ok(Exit::Done)
+}
+
+impl StoredNames {
+    async fn read(client: &Client) -> Result<Self, Failure> {
+        let secrets = collect_pages(None, async |page| client.secret_list(&page).await).await?;
+        let variables = collect_pages(None, async |page| client.variable_list(&page).await).await?;
+        Ok(Self {
+            secrets: secrets.into_iter().map(|it| it.name).collect(),
+            variables: variables.into_iter().map(|it| it.name).collect(),
+        })
+    }
 }
 
 async fn find(client: &Client, agent: AgentRef) -> Result<(AgentDetail, Option<String>), Failure> {
@@ -132,6 +189,7 @@ fn print_version(
     output: &Output,
     detail: &AgentDetail,
     version: &AgentVersion,
+    stored: &StoredNames,
 ) -> Result<(), Failure> {
     output.line(&detail.agent.name)?;
     output.detail("Version", version.id)?;
@@ -151,11 +209,15 @@ fn print_version(
     for mount in &config.mounts {
         output.detail("Volume", format_args!("{} at {}", mount.key, mount.path))?;
     }
+    output.detail("Network", config.network.mode.as_str())?;
+    let state = |is_stored| if is_stored { "stored" } else { "missing" };
     for name in config.required_secrets() {
-        output.detail("Secret", name)?;
+        let state = state(stored.secrets.contains(&name));
+        output.detail("Secret", format_args!("{name} ({state})"))?;
     }
     for name in config.required_variables() {
-        output.detail("Variable", name)?;
+        let state = state(stored.variables.contains(&name));
+        output.detail("Variable", format_args!("{name} ({state})"))?;
     }
     Ok(())
 }

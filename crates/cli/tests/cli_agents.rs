@@ -1,0 +1,112 @@
+//! Agents from the command line, against a real server without a runner.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use vm0_testkit::{Server, ServerOptions};
+
+const AGENT: &str = r#"
+version: "1.0"
+agents:
+  Ledger-Check:
+    framework: shell
+    environment:
+      REGION: "${{ vars.REGION }}"
+      KEY: "${{ secrets.KEY }} ${{ secrets.OTHER }}"
+    volumes: ["books:/home/user/books"]
+    network: { mode: allowlist }
+volumes:
+  books: { name: books }
+"#;
+
+const BUSY: &str = r#"{version: "1.0", agents: {busy: {framework: shell}}}"#;
+
+struct World {
+    server: Server,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    fn start() -> Self {
+        let server = ServerOptions::new(env!("CARGO_BIN_EXE_vm0"), "fake")
+            .arg("--no-runner")
+            .start();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        fs::write(directory.path().join("vm0.yaml"), AGENT).expect("a file");
+        Self { server, directory }
+    }
+
+    fn vm0(&self, args: &[&str]) -> Output {
+        let directory: &Path = self.directory.path();
+        Command::new(env!("CARGO_BIN_EXE_vm0"))
+            .args(args)
+            .current_dir(directory)
+            .env("VM0_API_URL", self.server.url())
+            .env("VM0_TOKEN", self.server.token())
+            .env_remove("VM0_API_KEY")
+            .env("HOME", directory)
+            .stdin(Stdio::null())
+            .output()
+            .expect("vm0 runs")
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.vm0(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        String::from_utf8(output.stdout).expect("results are text")
+    }
+
+    fn refused(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.vm0(args);
+        let stderr = String::from_utf8(output.stderr).expect("messages are text");
+        (output.status.code(), stderr)
+    }
+}
+
+#[test]
+fn the_status_says_what_an_agent_needs_and_what_of_it_is_there() {
+    let world = World::start();
+    world.ok(&["compose", "vm0.yaml"]);
+    world.ok(&["secret", "set", "KEY", "--body", "value"]);
+    let status = world.ok(&["agent", "status", "ledger-check"]);
+    for line in [
+        "ledger-check",
+        "Network:     allowlist",
+        "Secret:      KEY (stored)",
+        "Secret:      OTHER (missing)",
+        "Variable:    REGION (missing)",
+        "Volume:      books at /home/user/books",
+    ] {
+        assert!(
+            status.lines().any(|it| it.trim() == line),
+            "{line}: {status}"
+        );
+    }
+    world.ok(&["variable", "set", "REGION", "eu"]);
+    let status = world.ok(&["agent", "inspect", "ledger-check"]);
+    assert!(status.contains("REGION (stored)"), "{status}");
+}
+
+#[test]
+fn an_agent_is_deleted_when_it_was_meant_and_nothing_runs() {
+    let world = World::start();
+    world.ok(&["compose", "vm0.yaml"]);
+    let (code, message) = world.refused(&["agent", "delete", "ledger-check"]);
+    let expected = "✗ Deleting asks first; without a terminal use --yes\n";
+    assert_eq!(code, Some(2));
+    assert!(message.starts_with(expected), "{message}");
+    fs::write(world.directory.path().join("busy.yaml"), BUSY).expect("a file");
+    world.ok(&["compose", "busy.yaml"]);
+    world.ok(&["run", "busy", "true", "-d"]);
+    let (code, message) = world.refused(&["agent", "delete", "busy", "-y"]);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("vm0 run kill RUN"), "{message}");
+    let deleted = world.ok(&["agent", "delete", "ledger-check", "--yes"]);
+    assert_eq!(deleted, "✓ Agent ledger-check deleted\n");
+    let (code, message) = world.refused(&["agent", "delete", "ledger-check", "--yes"]);
+    assert_eq!(code, Some(4));
+    let expected = "✗ No such agent: 'ledger-check'\n  Create it: vm0 compose vm0.yaml\n";
+    assert_eq!(message, expected);
+}
