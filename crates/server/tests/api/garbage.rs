@@ -201,6 +201,18 @@ async fn commits(harness: &Harness, name: &str, rounds: usize) -> Vec<Recorded> 
     recorded
 }
 
+/// Makes volumes whose versions are committed, downloaded and deleted with them.
+async fn short_lives(harness: &Harness, rounds: usize) {
+    let mut files = Files::from([("kept".to_owned(), fresh(10_000))]);
+    for round in 0..rounds {
+        let storage = create(harness, "volumes", &format!("short-{round}")).await;
+        files.insert((round % 3).to_string(), fresh(2_000));
+        let version = commit(harness, &storage, &files).await;
+        assert_eq!(download(harness, &storage, &version).await, files);
+        assert_eq!(harness.delete(&storage).await.status, 204);
+    }
+}
+
 async fn runs(harness: &Harness, rounds: usize) -> Vec<Recorded> {
     let mut recorded = Vec::new();
     for round in 0..rounds {
@@ -257,10 +269,11 @@ async fn commits_runs_deletions_and_collections_at_once_lose_no_version() {
         tokio::join!(
             commits(&harness, "a", 30),
             commits(&harness, "b", 30),
-            runs(&harness, 40)
+            runs(&harness, 40),
+            short_lives(&harness, 30)
         )
     };
-    let (a, b, runs) = tokio::select! {
+    let (a, b, runs, ()) = tokio::select! {
         recorded = work => recorded,
         () = collect => unreachable!("it has no end"),
         () = delete => unreachable!("it has no end"),
