@@ -89,6 +89,9 @@ pub(crate) enum Command {
     Agent(commands::agent::AgentCommand),
     /// Run an agent, or see and end runs
     Run(Box<commands::run::RunArgs>),
+    /// Runs that the server makes at certain times
+    #[command(subcommand)]
+    Schedule(commands::schedule::ScheduleCommand),
     /// What a run said and did
     Logs(commands::logs::LogsArgs),
     /// Input files of runs
@@ -109,6 +112,7 @@ impl Command {
             Self::Serve(args) => commands::serve::execute(context, args).await,
             Self::Runner(args) => commands::runner::execute(context, args).await,
             Self::Token(command) => commands::token::execute(context, command).await,
+            Self::Schedule(command) => commands::schedule::execute(context, command).await,
             Self::Secret(command) => commands::secret::execute(context, command).await,
             Self::Variable(command) => commands::variable::execute(context, command).await,
             Self::Doctor(args) => commands::doctor::execute(context, args).await,

@@ -2,7 +2,11 @@
 
 use std::io;
 
+use crate::events::escape;
 use crate::output::Output;
+
+/// Characters of a prompt in a table.
+const PROMPT_CHARS: usize = 40;
 
 /// Rows of text below headings.
 #[derive(Debug)]
@@ -62,4 +66,15 @@ mod tests {
         table.row(vec!["long-name".into(), "1 B".into()]);
         assert_eq!(table.render(), ["NAME       SIZE", "long-name  1 B"]);
     }
+}
+
+/// The beginning of a prompt, on one line.
+pub(crate) fn excerpt(prompt: &str) -> String {
+    let line = escape(prompt).replace(['\n', '\t'], " ");
+    let mut start: String = line.chars().take(PROMPT_CHARS).collect();
+    if line.chars().count() > PROMPT_CHARS {
+        start.pop();
+        start.push('…');
+    }
+    start
 }

@@ -66,7 +66,7 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn local(time: Timestamp) -> String {
     match jiff::Timestamp::from_microsecond(time.micros()) {
         Ok(instant) => {
-            let zoned = instant.to_zoned_datetime(jiff::tz::TimeZone::system());
+            let zoned = instant.to_zoned(jiff::tz::TimeZone::system());
             zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
         }
         Err(_) => time.to_string(),

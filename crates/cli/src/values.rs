@@ -133,7 +133,7 @@ fn time_at(text: &str, now: Timestamp) -> Option<Timestamp> {
     let civil = text.parse::<jiff::civil::DateTime>().ok()?;
     Some(micros(
         civil
-            .to_zoned_datetime(jiff::tz::TimeZone::system())
+            .to_zoned(jiff::tz::TimeZone::system())
             .ok()?
             .timestamp(),
     ))

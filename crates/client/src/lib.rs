@@ -14,6 +14,7 @@ mod page;
 mod retry;
 mod runner;
 mod runs;
+mod schedules;
 mod secrets;
 mod server_url;
 mod sessions;

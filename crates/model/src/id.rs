@@ -107,6 +107,8 @@ uuid_ids! {
     SessionId = "session";
     /// The immutable end state of one completed run.
     CheckpointId = "checkpoint";
+    /// What starts runs at certain times.
+    ScheduleId = "schedule";
 }
 
 macro_rules! digest_ids {

@@ -16,6 +16,7 @@ pub mod network;
 pub mod path;
 pub mod reference;
 pub mod run;
+pub mod schedule;
 mod schema;
 pub mod storage;
 pub mod template;
@@ -26,7 +27,7 @@ pub mod wire;
 pub use error::{ApiError, ErrorCode};
 pub use id::{
     AgentId, AgentVersionId, CheckpointId, ContentHash, HistoryId, ManifestId, PackId, RunId,
-    SessionId, StorageId, TokenId, UserId, VersionId,
+    ScheduleId, SessionId, StorageId, TokenId, UserId, VersionId,
 };
 pub use lease::{Epoch, Lease};
 pub use run::RunStatus;

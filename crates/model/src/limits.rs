@@ -132,6 +132,17 @@ pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Characters of an idempotency key.
 pub const IDEMPOTENCY_KEY_MAX_CHARS: usize = 255;
 
+/// Schedules of one user.
+pub const SCHEDULES_MAX_PER_USER: u32 = 1000;
+/// Bytes of a cron expression.
+pub const SCHEDULE_CRON_MAX_BYTES: usize = 256;
+/// Bytes of the name of a time zone.
+pub const SCHEDULE_TIMEZONE_MAX_BYTES: usize = 64;
+/// A schedule's occurrence that the server slept through is run if it is not older than this.
+pub const SCHEDULE_CATCH_UP: Duration = Duration::from_secs(3600);
+/// Schedules that are looked at together.
+pub const SCHEDULE_BATCH: u32 = 100;
+
 /// Characters of the name of a token (API 12).
 pub const TOKEN_NAME_MAX_CHARS: usize = 100;
 /// Default `expires_in_days` of a token (API 12).

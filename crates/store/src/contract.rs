@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use vm0_model::event::{Event, LogEntry, MetricSample, NewEvent};
 use vm0_model::{
-    AgentId, CheckpointId, Epoch, RunId, RunStatus, SessionId, StorageId, StorageKind, Timestamp,
-    TokenId, UserId, VersionId,
+    AgentId, CheckpointId, Epoch, RunId, RunStatus, ScheduleId, SessionId, StorageId, StorageKind,
+    Timestamp, TokenId, UserId, VersionId,
 };
 
 use crate::error::StoreError;
@@ -18,9 +18,10 @@ use crate::record::{
     ActiveRuns, AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord,
     Appended, CheckpointRecord, ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome,
     References, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
-    SealedSecret, SecretPut, SecretRecord, SessionFilter, SessionRecord, StorageCommit,
-    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry, TokenRecord,
-    UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
+    ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord,
+    SessionFilter, SessionRecord, StorageCommit, StorageCommitOutcome, StorageRecord,
+    StorageVersionRecord, StoredLog, Telemetry, TokenRecord, UploadRecord, UserRecord,
+    UserTokenRecord, VariablePut, VariableRecord,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -31,6 +32,7 @@ pub trait Store:
     + SecretStore
     + VariableStore
     + AgentStore
+    + ScheduleStore
     + StorageStore
     + RunStore
     + EventStore
@@ -44,6 +46,7 @@ impl<T> Store for T where
         + SecretStore
         + VariableStore
         + AgentStore
+        + ScheduleStore
         + StorageStore
         + RunStore
         + EventStore
@@ -113,6 +116,40 @@ pub trait VariableStore: Send + Sync + 'static {
         user: UserId,
         names: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, String>>;
+}
+
+/// Schedules.
+#[async_trait]
+pub trait ScheduleStore: Send + Sync + 'static {
+    /// Stores a schedule of an agent that the user has, unless the user has `limit` already.
+    async fn schedule_create(
+        &self,
+        schedule: ScheduleRecord,
+        limit: u32,
+    ) -> Result<ScheduleCreateOutcome>;
+    /// The schedules of a user, newest first.
+    async fn schedule_list(&self, user: UserId, page: ListPage) -> Result<Vec<ScheduleRecord>>;
+    /// A schedule.
+    async fn schedule_view(&self, user: UserId, id: ScheduleId) -> Result<Option<ScheduleRecord>>;
+    /// Switches a schedule on, if there is a next time, or off. One that is so already stays as it is.
+    async fn schedule_switch(
+        &self,
+        user: UserId,
+        id: ScheduleId,
+        next_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<ScheduleRecord>>;
+    /// Deletes a schedule; whether there was one.
+    async fn schedule_delete(&self, user: UserId, id: ScheduleId) -> Result<bool>;
+    /// The schedules of all users that are due, with their owners, the longest due first.
+    async fn schedule_list_due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserRecord, ScheduleRecord)>>;
+    /// Records what became of an occurrence, unless the schedule is not due at that time any more;
+    /// whether it was.
+    async fn schedule_advance(&self, advance: ScheduleAdvance) -> Result<bool>;
 }
 
 /// Agents and their versions.

@@ -10,6 +10,7 @@ pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod run;
 pub(crate) mod runner;
+pub(crate) mod schedule;
 pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod token;

@@ -8,6 +8,7 @@ pub mod agents;
 pub mod page;
 pub mod runner;
 pub mod runs;
+pub mod schedules;
 pub mod secrets;
 pub mod sessions;
 pub mod storages;

@@ -12,6 +12,7 @@ mod monitor;
 mod objects;
 mod runner;
 mod runs;
+mod schedules;
 mod secrets;
 mod sessions;
 mod storages;

@@ -1,8 +1,9 @@
-//! What time demands: leases and upload sessions expire, uses of tokens are recorded, what nothing
+//! What time demands: schedules are due, leases and upload sessions expire, uses of tokens are recorded, what nothing
 //! refers to is removed.
 
 mod garbage;
 mod leases;
+mod schedules;
 mod tasks;
 mod tokens;
 mod uploads;

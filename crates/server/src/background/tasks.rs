@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{garbage, leases, tokens, uploads};
+use super::{garbage, leases, schedules, tokens, uploads};
 use crate::app::App;
 
 const LEASES_INTERVAL: Duration = Duration::from_secs(2);
+const SCHEDULES_INTERVAL: Duration = Duration::from_secs(1);
 const TOKENS_INTERVAL: Duration = Duration::from_secs(3);
 const UPLOADS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -18,6 +19,9 @@ pub(crate) fn start(app: &App) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(every(LEASES_INTERVAL, app.clone(), |app| async move {
         leases::expire(&app).await
+    }));
+    tasks.spawn(every(SCHEDULES_INTERVAL, app.clone(), |app| async move {
+        schedules::run_due(&app).await
     }));
     tasks.spawn(every(TOKENS_INTERVAL, app.clone(), |app| async move {
         tokens::record_due(&app).await

@@ -17,6 +17,7 @@ mod respond;
 mod router;
 mod runner;
 mod runs;
+mod schedules;
 mod secrets;
 mod sessions;
 mod storages;

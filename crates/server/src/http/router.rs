@@ -9,7 +9,7 @@ use vm0_model::{ApiError, ErrorCode};
 
 use super::{
     agents, auth, events, frame, health, logs, metrics, monitor, objects, openapi, runner, runs,
-    secrets, sessions, storages, tokens, variables,
+    schedules, secrets, sessions, storages, tokens, variables,
 };
 use crate::app::{App, AppError};
 
@@ -51,6 +51,7 @@ fn routes() -> Vec<Route> {
         objects::routes(),
         secrets::routes(),
         variables::routes(),
+        schedules::routes(),
         tokens::routes(),
         runner::routes(),
     ]

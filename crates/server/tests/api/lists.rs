@@ -88,6 +88,12 @@ impl World {
                 let path = format!("{list}/KEY_{n}");
                 harness.put(&path, json!({ "value": "v" })).await
             }
+            "/v1/schedules" => {
+                let body = json!({ "agent": "demo", "cron": "@yearly", "prompt": format!("{n}") });
+                let answer = harness.post(list, body).await;
+                assert_eq!(answer.status, 201, "{answer:?}");
+                return;
+            }
             "/v1/tokens" => {
                 let body = json!({ "name": format!("token {n}") });
                 harness.post(list, body).await

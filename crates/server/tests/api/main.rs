@@ -17,6 +17,7 @@ mod openapi;
 mod rim;
 mod runner;
 mod runs;
+mod schedules;
 mod sessions;
 mod storage_deletes;
 mod storages;

@@ -101,8 +101,14 @@ fn every_error_code_of_an_operation_is_named() {
 #[test]
 fn the_extensions_are_marked() {
     for operation in Description::get().operations() {
-        let extension = ["sessions", "checkpoints", "secrets", "variables"]
-            .contains(&operation.path.split('/').nth(2).unwrap_or_default());
+        let extension = [
+            "sessions",
+            "checkpoints",
+            "secrets",
+            "variables",
+            "schedules",
+        ]
+        .contains(&operation.path.split('/').nth(2).unwrap_or_default());
         let marked = operation.entry["x-extension"] == json!(true);
         assert_eq!(marked, extension, "{}", operation.path);
     }
@@ -129,6 +135,7 @@ async fn every_operation_answers_as_it_is_described() {
     for kind in ["secrets", "variables"] {
         stored_values(&harness, kind).await;
     }
+    schedules(&harness).await;
     tokens(&harness).await;
     for path in ["/health", "/openapi.json", "/metrics"] {
         assert_eq!(harness.get(path).await.status, 200);
@@ -240,6 +247,20 @@ async fn stored_values(harness: &Harness, kind: &str) {
     }
     for path in [&format!("/v1/{kind}"), &path] {
         assert_eq!(harness.get(path).await.status, 200);
+    }
+    assert_eq!(harness.delete(&path).await.status, 204);
+}
+
+async fn schedules(harness: &Harness) {
+    let body = json!({ "agent": "demo", "cron": "@daily", "prompt": "x" });
+    let made = harness.post("/v1/schedules", body).await;
+    let path = format!("/v1/schedules/{}", made.json()["id"].as_str().unwrap());
+    for path in ["/v1/schedules", &path] {
+        assert_eq!(harness.get(path).await.status, 200);
+    }
+    for action in ["disable", "enable"] {
+        let answer = harness.post(&format!("{path}/{action}"), json!({})).await;
+        assert_eq!(answer.status, 200);
     }
     assert_eq!(harness.delete(&path).await.status, 204);
 }

@@ -108,6 +108,8 @@ async fn what_belongs_to_another_user_is_unknown() {
         harness.put(&path, json!({ "value": "hers" })).await;
     }
     let tokens = harness.get("/v1/tokens").await.json();
+    let body = json!({ "agent": "demo", "cron": "@daily", "prompt": "x" });
+    let schedule = harness.post("/v1/schedules", body).await.json();
     harness.claim().await;
     harness.complete(&run).await;
     let done = harness.get(&format!("/v1/runs/{run}")).await.json();
@@ -122,6 +124,7 @@ async fn what_belongs_to_another_user_is_unknown() {
             Some("artifacts") => artifact["id"].as_str().unwrap(),
             Some("tokens") => tokens["data"][0]["id"].as_str().unwrap(),
             Some("secrets" | "variables") => "KEY",
+            Some("schedules") => schedule["id"].as_str().unwrap(),
             Some("sessions") => done["session_id"].as_str().unwrap(),
             Some("checkpoints") => done["checkpoint_id"].as_str().unwrap(),
             _ => &run,
@@ -142,6 +145,7 @@ async fn what_belongs_to_another_user_is_unknown() {
         "/v1/secrets",
         "/v1/variables",
         "/v1/sessions",
+        "/v1/schedules",
     ] {
         let expected =
             json!({ "data": [], "pagination": { "has_more": false, "next_cursor": null } });

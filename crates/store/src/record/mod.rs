@@ -6,6 +6,7 @@ mod garbage;
 mod logs;
 mod pages;
 mod runs;
+mod schedules;
 mod sessions;
 mod storages;
 mod users;
@@ -20,6 +21,7 @@ pub use runs::{
     NewRun, RunArtifact, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord,
     RunVolume, VersionWanted,
 };
+pub use schedules::{ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord};
 pub use sessions::{CheckpointRecord, NewCheckpoint, SessionFilter, SessionRecord};
 pub use storages::{
     SavedVersion, StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord,

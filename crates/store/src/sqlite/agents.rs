@@ -250,7 +250,7 @@ async fn move_head(connection: &mut SqliteConnection, agent: &AgentRecord) -> Re
     Ok(())
 }
 
-async fn find(
+pub(super) async fn find(
     connection: &mut SqliteConnection,
     user: UserId,
     key: &Key<AgentId>,

@@ -8,7 +8,7 @@
 //! | `writer` | the one connection that writes |
 //! | `columns`, `batch` | rows out, rows in |
 //! | `token_cache` | tokens found lately |
-//! | `users`, `secrets`, `variables`, `agents`, `storages`, `runs`, `events`, `sessions` | one file per trait |
+//! | `users`, `secrets`, `variables`, `agents`, `storages`, `runs`, `events`, `sessions`, `schedules` | one file per trait |
 //! | `versions` | recording a version and moving a head, for commits and runs |
 //! | `run_create`, `run_claim`, `run_finish` | transactions of a run |
 //! | `logs`, `metrics` | transactions of a run's telemetry |
@@ -29,6 +29,7 @@ mod run_claim;
 mod run_create;
 mod run_finish;
 mod runs;
+mod schedules;
 mod schema;
 mod secrets;
 mod sessions;

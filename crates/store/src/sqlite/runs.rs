@@ -19,8 +19,13 @@ use crate::sqlite::{run_claim, run_create, run_finish};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// A filter's own index is named: without it the planner may take the one of all runs of the user,
+/// and read them all to find the few that match.
 macro_rules! select_run {
-    ($($rest:literal)+) => {
+    ($rest:literal) => {
+        select_run!(""; $rest)
+    };
+    ($index:literal; $rest:literal) => {
         concat!(
             "SELECT r.id, r.user_id, r.status, r.created_at, r.started_at, r.completed_at, ",
             "r.agent_id, r.agent_name, r.agent_version, r.timeout_seconds, r.session_id, ",
@@ -28,29 +33,32 @@ macro_rules! select_run {
             "r.artifact_shown, r.artifact_base, r.artifact_saved, r.artifact_salvaged, ",
             "r.volume_versions, r.sandbox, r.sandbox_ready_ms, r.exit_code, r.usage, r.error, ",
             "r.output, i.prompt, i.variables, i.volumes, p.event_count ",
-            "FROM runs r JOIN run_inputs i ON i.run_id = r.id ",
+            "FROM runs r ", $index, "JOIN run_inputs i ON i.run_id = r.id ",
             "JOIN run_progress p ON p.run_id = r.id WHERE ",
-            $($rest),+
+            $rest
         )
     };
 }
 
 pub(super) const BY_ID: &str = select_run!("r.id = $1");
 pub(super) const LIST: &str = select_run!(
-    "r.user_id = $1 AND (r.created_at, r.id) < ($2, $3) AND r.created_at >= $4 "
-    "ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
+    "r.user_id = $1 AND (r.created_at, r.id) < ($2, $3) AND r.created_at >= $4 \
+     ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
 );
 pub(super) const LIST_BY_STATUS: &str = select_run!(
-    "r.user_id = $1 AND r.status = $6 AND (r.created_at, r.id) < ($2, $3) "
-    "AND r.created_at >= $4 ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
+    "INDEXED BY runs_by_status ";
+    "r.user_id = $1 AND r.status = $6 AND (r.created_at, r.id) < ($2, $3) \
+     AND r.created_at >= $4 ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
 );
 pub(super) const LIST_BY_AGENT: &str = select_run!(
-    "r.user_id = $1 AND r.agent_id = $6 AND (r.created_at, r.id) < ($2, $3) "
-    "AND r.created_at >= $4 ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
+    "INDEXED BY runs_by_agent ";
+    "r.user_id = $1 AND r.agent_id = $6 AND (r.created_at, r.id) < ($2, $3) \
+     AND r.created_at >= $4 ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
 );
 pub(super) const LIST_BY_AGENT_STATUS: &str = select_run!(
-    "r.user_id = $1 AND r.agent_id = $6 AND r.status = $7 AND (r.created_at, r.id) < ($2, $3) "
-    "AND r.created_at >= $4 ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
+    "INDEXED BY runs_by_agent_status ";
+    "r.user_id = $1 AND r.agent_id = $6 AND r.status = $7 AND (r.created_at, r.id) < ($2, $3) \
+     AND r.created_at >= $4 ORDER BY r.created_at DESC, r.id DESC LIMIT $5"
 );
 pub(super) const COUNT_ACTIVE: &str =
     "SELECT count(*) FROM runs WHERE user_id = $1 AND status IN ('pending', 'running')";

@@ -9,6 +9,7 @@ pub(crate) mod logs;
 pub(crate) mod monitor;
 pub(crate) mod pages;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod sessions;
 pub(crate) mod storages;
 pub(crate) mod users;
@@ -106,6 +107,13 @@ macro_rules! contract_suite {
                 a_repeated_report_changes_nothing,
                 a_version_of_a_gone_storage_is_not_saved_into_its_successor,
                 a_report_that_cannot_be_stored_leaves_nothing;
+            schedules:
+                a_schedule_reads_back_and_is_listed_newest_first,
+                a_schedule_of_another_user_does_not_exist,
+                a_user_has_as_many_schedules_as_allowed,
+                what_is_due_is_given_with_its_owner_and_moves_on_once,
+                a_schedule_that_is_off_is_not_due_and_switching_twice_changes_nothing,
+                a_deleted_agent_takes_its_schedules_along;
             sessions:
                 sessions_are_listed_newest_first_in_pages,
                 a_session_shows_the_run_that_is_active_on_it;

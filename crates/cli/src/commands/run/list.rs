@@ -8,12 +8,9 @@ use vm0_model::wire::runs::Run;
 use super::command::ListArgs;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
-use crate::events::escape;
 use crate::exit::Exit;
-use crate::table::Table;
+use crate::table::{Table, excerpt};
 use crate::units;
-
-const PROMPT_CHARS: usize = 40;
 
 pub(super) async fn execute(context: &Context, args: ListArgs) -> CommandResult {
     let output = &context.output;
@@ -44,7 +41,7 @@ pub(super) async fn execute(context: &Context, args: ListArgs) -> CommandResult 
             run.status.to_string(),
             units::ago(run.created_at, now),
             time,
-            prompt_start(&run.prompt),
+            excerpt(&run.prompt),
         ]);
     }
     table.print(output)?;
@@ -90,14 +87,4 @@ async fn find_runs(
     runs.dedup_by_key(|run| run.id);
     runs.truncate(limit);
     Ok(runs)
-}
-
-fn prompt_start(prompt: &str) -> String {
-    let line = escape(prompt).replace(['\n', '\t'], " ");
-    let mut start: String = line.chars().take(PROMPT_CHARS).collect();
-    if line.chars().count() > PROMPT_CHARS {
-        start.pop();
-        start.push('…');
-    }
-    start
 }

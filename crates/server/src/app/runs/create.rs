@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use vm0_model::config::canonical_json;
 use vm0_model::wire::runs::{RunCreate, RunDetail};
-use vm0_model::{ApiError, CheckpointId, ErrorCode, RunId, limits};
+use vm0_model::{AgentId, ApiError, CheckpointId, ErrorCode, RunId, limits};
 use vm0_store::record::{NewRun, RunCreateOutcome};
 
 use super::origin::{Continued, Selector, session_busy};
@@ -27,6 +27,12 @@ pub(crate) struct RunRequest {
     pub(crate) body: serde_json::Value,
     /// The header `Idempotency-Key`; `Err` if it is not text.
     pub(crate) idempotency_key: Option<Result<String, ()>>,
+}
+
+/// The agent of a run.
+pub(crate) struct RunAgent {
+    pub(crate) id: AgentId,
+    pub(crate) name: String,
 }
 
 impl App {
@@ -119,6 +125,22 @@ impl App {
             Some((run, known)) if known == *digest => Ok(Some(detail(run))),
             Some(_) => Err(key_reused().into()),
         }
+    }
+
+    /// Whether a run of an agent with these fields could be made now, and of which agent.
+    pub(crate) async fn run_check(
+        &self,
+        caller: &Caller,
+        fields: &RunCreate,
+    ) -> Result<RunAgent, AppError> {
+        check_fields(fields)?;
+        let run = self
+            .new_run(caller, fields, Selector::of(fields)?, None)
+            .await?;
+        Ok(RunAgent {
+            id: run.agent_id,
+            name: run.agent_name,
+        })
     }
 
     async fn new_run(

@@ -11,12 +11,14 @@ use utoipa::openapi::{
 use vm0_model::limits;
 
 use super::operation::Described;
-use super::{agents, errors, form, runs, service, sessions, storages, telemetry, tokens, values};
+use super::{
+    agents, errors, form, runs, schedules, service, sessions, storages, telemetry, tokens, values,
+};
 
 const DESCRIPTION: &str = include_str!("description.md");
 
 /// The tags, in the order of the document.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("Agents", "What is run: named, versioned configurations."),
     (
         "Runs",
@@ -30,6 +32,7 @@ const TAGS: [(&str, &str); 9] = [
     ),
     ("Secrets", "Stored values of templates that are write-only."),
     ("Variables", "Stored values of templates."),
+    ("Schedules", "Runs that the server makes at certain times."),
     ("Tokens", "Keys of this API."),
     ("Service", "Health, metrics and this document."),
 ];
@@ -42,6 +45,7 @@ fn operations() -> Vec<Described> {
         storages::operations(),
         sessions::operations(),
         values::operations(),
+        schedules::operations(),
         tokens::operations(),
         service::operations(),
     ]

@@ -12,6 +12,7 @@ mod errors;
 mod form;
 mod operation;
 mod runs;
+mod schedules;
 mod serve;
 mod service;
 mod sessions;
