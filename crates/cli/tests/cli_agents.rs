@@ -110,3 +110,46 @@ fn an_agent_is_deleted_when_it_was_meant_and_nothing_runs() {
     let expected = "✗ No such agent: 'ledger-check'\n  Create it: vm0 compose vm0.yaml\n";
     assert_eq!(message, expected);
 }
+
+#[test]
+fn schedules_are_added_listed_switched_and_deleted() {
+    let world = World::start();
+    fs::write(world.directory.path().join("busy.yaml"), BUSY).expect("a file");
+    world.ok(&["compose", "busy.yaml"]);
+    let (code, message) = world.refused(&[
+        "schedule", "add", "busy", "--cron", "often", "--prompt", "x",
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("cron must be five fields"), "{message}");
+    let added = world.ok(&[
+        "schedule",
+        "add",
+        "busy",
+        "--cron",
+        "0 9 * * 1-5",
+        "--timezone",
+        "Europe/Berlin",
+        "--prompt",
+        "Summarise the news of the day, please, in three lines",
+    ]);
+    assert!(
+        added.starts_with("✓ Schedule created: ") && added.contains("Next run:"),
+        "{added}"
+    );
+    let list = world.ok(&["schedule", "list", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).expect("one document");
+    let id = list["data"][0]["id"].as_str().expect("an id").to_owned();
+    let table = world.ok(&["schedule", "ls"]);
+    let row = table.lines().nth(1).expect("a row");
+    assert!(row.contains("0 9 * * 1-5") && row.ends_with('…'), "{row}");
+    let off = world.ok(&["schedule", "disable", &id]);
+    assert_eq!(off, format!("✓ Schedule {id} disabled\n"));
+    assert!(world.ok(&["schedule", "list"]).contains(" off "));
+    assert!(world.ok(&["schedule", "enable", &id]).contains("Next run:"));
+    world.ok(&["schedule", "delete", &id, "--yes"]);
+    let (code, message) = world.refused(&["schedule", "enable", &id]);
+    assert_eq!(
+        (code, message),
+        (Some(4), format!("✗ No such schedule: '{id}'\n"))
+    );
+}
