@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::api::{self, ApiArgs};
+use super::cli::{self, CliArgs};
 use super::events::{self, EventsArgs};
 use super::start::{self, StartArgs};
 use super::storage::{self, StorageArgs};
@@ -22,6 +23,9 @@ pub(crate) enum BenchCommand {
         after_help = "Examples:\n  vm0 bench api\n  vm0 bench api --rows 1000000\n  vm0 bench api --seconds 2 --json"
     )]
     Api(ApiArgs),
+    /// The command line's own start, beside git's
+    #[command(after_help = "Examples:\n  vm0 bench cli\n  vm0 bench cli --repeats 200 --json")]
+    Cli(CliArgs),
     /// One busy run and many who watch it
     #[command(
         after_help = "Examples:\n  vm0 bench events\n  vm0 bench events --watchers 100 --seconds 5"
@@ -39,6 +43,7 @@ pub(crate) async fn execute(context: &Context, command: BenchCommand) -> Command
     match command {
         BenchCommand::Start(args) => start::execute(context, args).await,
         BenchCommand::Api(args) => api::execute(context, args).await,
+        BenchCommand::Cli(args) => cli::execute(context, args).await,
         BenchCommand::Events(args) => events::execute(context, args).await,
         BenchCommand::Storage(args) => storage::execute(context, args).await,
     }

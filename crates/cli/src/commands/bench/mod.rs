@@ -2,6 +2,7 @@
 //! of the same run.
 
 mod api;
+mod cli;
 mod command;
 mod cores;
 mod events;

@@ -81,6 +81,16 @@ impl PrivateServer {
         self.dir.path().join("data")
     }
 
+    /// Its address as a URL.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A token of its user.
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// `host:port`.
     pub(super) fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
