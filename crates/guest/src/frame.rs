@@ -6,7 +6,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Version of the channel; host and guest come from one build, so there is no negotiation.
-pub const PROTOCOL_VERSION: u8 = 1;
+pub const PROTOCOL_VERSION: u8 = 2;
 /// The largest frame a guest may send.
 pub const MAX_GUEST_FRAME: usize = 16 * 1024;
 /// The largest frame a host may send: it holds arguments and environment of a program.
@@ -105,7 +105,9 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::header::{ExecHeader, GuestHeader, Hello, HostHeader, Input, Notice};
+    use crate::header::{
+        ExecHeader, GuestHeader, Hello, HostHeader, Input, Notice, Request, TerminalSize,
+    };
     use proptest::prelude::*;
 
     #[tokio::test]
@@ -116,10 +118,35 @@ mod tests {
             env: [("A".to_owned(), "b".to_owned())].into(),
             cwd: "/".into(),
             stdin: Input::File("/vm0/prompt".into()),
+            terminal: Some(TerminalSize { rows: 24, cols: 80 }),
         });
         let bytes = encode(&header, MAX_HOST_FRAME).unwrap();
         let back: HostHeader = read(&mut bytes.as_slice(), MAX_HOST_FRAME).await.unwrap();
         assert_eq!(back, header);
+    }
+
+    /// Both ends come from one build, but what is on the wire changes only with its version.
+    #[test]
+    fn a_version_of_the_protocol_has_one_form() {
+        let start = HostHeader::Exec(ExecHeader {
+            process: 1,
+            argv: vec!["sh".into()],
+            env: [("A".to_owned(), "b".to_owned())].into(),
+            cwd: "/".into(),
+            stdin: Input::Pipe,
+            terminal: Some(TerminalSize { rows: 24, cols: 80 }),
+        });
+        let resize = Request::Resize(TerminalSize {
+            rows: 50,
+            cols: 132,
+        });
+        let start = encode(&start, MAX_HOST_FRAME).unwrap();
+        let resize = encode(&resize, MAX_HOST_FRAME).unwrap();
+        assert_eq!(
+            start,
+            include_bytes!("../../../fuzz/seeds/guest/exec-terminal")
+        );
+        assert_eq!(resize, include_bytes!("../../../fuzz/seeds/guest/resize"));
     }
 
     #[tokio::test]
@@ -147,6 +174,7 @@ mod tests {
                 let _ = read::<Notice, _>(&mut bytes.as_slice(), MAX_GUEST_FRAME).await;
                 let _ = read::<GuestHeader, _>(&mut bytes.as_slice(), MAX_GUEST_FRAME).await;
                 let _ = read::<HostHeader, _>(&mut bytes.as_slice(), MAX_HOST_FRAME).await;
+                let _ = read::<Request, _>(&mut bytes.as_slice(), MAX_HOST_FRAME).await;
             });
         }
     }

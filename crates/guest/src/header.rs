@@ -43,6 +43,17 @@ pub struct ExecHeader {
     pub cwd: String,
     /// What it reads.
     pub stdin: Input,
+    /// Its terminal, if it has one: standard output and error are then one stream.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub cols: u16,
 }
 
 /// What a program reads.
@@ -73,8 +84,10 @@ pub enum Channel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Send a signal to the program's process group.
+    /// Send a signal to the program's process group, on a terminal to that in its foreground.
     Signal(i32),
+    /// Give the program's terminal another size.
+    Resize(TerminalSize),
 }
 
 /// Guest to host, on a control stream.

@@ -18,5 +18,7 @@ pub mod mux;
 
 pub use config::{AGENT_PATH, GID, GuestConfig, HOME, PLATFORM_DIR, PROXY_PORT, PROXY_URL, UID};
 pub use frame::{FrameError, PROTOCOL_VERSION};
-pub use header::{Channel, ExecHeader, GuestHeader, Hello, HostHeader, Input, Notice, Request};
+pub use header::{
+    Channel, ExecHeader, GuestHeader, Hello, HostHeader, Input, Notice, Request, TerminalSize,
+};
 pub use mux::{Incoming, Mux, MuxStream, Side};

@@ -255,6 +255,7 @@ fn exec(
         env,
         cwd,
         stdin,
+        terminal: None,
     })
 }
 

@@ -18,7 +18,7 @@ use vm0_guest::{
     PROTOCOL_VERSION, Request, Side,
 };
 
-use crate::contract::{ByteStream, ExecSpec, Exit, Process, ProcessControl, Stdin};
+use crate::contract::{ByteStream, ExecSpec, Exit, Process, ProcessControl, Stdin, TerminalSize};
 use crate::error::SandboxError;
 
 /// Says how often the memory limit has killed something in the sandbox.
@@ -74,6 +74,7 @@ impl Guest {
                 Stdin::Pipe => Input::Pipe,
                 Stdin::File(path) => Input::File(path),
             },
+            terminal: spec.terminal,
         });
         let killed_before = (self.oom_count)();
         let control = self.open(&header).await?;
@@ -183,6 +184,18 @@ impl Control {
     }
 }
 
+impl Control {
+    async fn request(&self, request: Request) -> Result<(), SandboxError> {
+        if let Some(end) = *self.end.borrow() {
+            return end.map(|_| ()).map_err(|()| SandboxError::Gone);
+        }
+        let mut requests = self.requests.lock().await;
+        // A failure means that the program has just ended, or the guest with it.
+        let _ = frame::write(&mut *requests, &request, MAX_HOST_FRAME).await;
+        Ok(())
+    }
+}
+
 /// The exit code that the guest tells; `None` if it dies before.
 async fn exit_code(mut notices: ReadHalf<MuxStream>) -> Option<i32> {
     loop {
@@ -197,13 +210,11 @@ async fn exit_code(mut notices: ReadHalf<MuxStream>) -> Option<i32> {
 #[async_trait]
 impl ProcessControl for Control {
     async fn signal(&self, signal: i32) -> Result<(), SandboxError> {
-        if let Some(end) = *self.end.borrow() {
-            return end.map(|_| ()).map_err(|()| SandboxError::Gone);
-        }
-        let mut requests = self.requests.lock().await;
-        // A failure means that the program has just ended, or the guest with it.
-        let _ = frame::write(&mut *requests, &Request::Signal(signal), MAX_HOST_FRAME).await;
-        Ok(())
+        self.request(Request::Signal(signal)).await
+    }
+
+    async fn resize(&self, size: TerminalSize) -> Result<(), SandboxError> {
+        self.request(Request::Resize(size)).await
     }
 
     async fn wait(&self) -> Result<Exit, SandboxError> {

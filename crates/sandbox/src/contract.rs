@@ -21,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::SandboxError;
 
+pub use vm0_guest::TerminalSize;
+
 /// A byte stream out of a sandbox: hostile, flow-controlled.
 pub type ByteStream = Pin<Box<dyn Duplex>>;
 
@@ -176,6 +178,10 @@ pub struct ExecSpec {
     pub cwd: String,
     /// What the program reads.
     pub stdin: Stdin,
+    /// Its terminal, if it is to have one. Its input is then what is typed there (with
+    /// [`Stdin::Pipe`]; the end of the pipe is typed as the end of the input), its output what is
+    /// shown there, and its error output is empty.
+    pub terminal: Option<TerminalSize>,
 }
 
 /// What a program reads from its standard input.
@@ -210,8 +216,12 @@ impl std::fmt::Debug for Process {
 /// Signals to a program, and its end.
 #[async_trait]
 pub trait ProcessControl: Send + Sync {
-    /// Sends a signal to the program's process group; nothing happens after its end.
+    /// Sends a signal to the program's process group, on a terminal to the one in its foreground;
+    /// nothing happens after its end.
     async fn signal(&self, signal: i32) -> Result<(), SandboxError>;
+
+    /// Gives the program's terminal another size; nothing happens without one, or after its end.
+    async fn resize(&self, size: TerminalSize) -> Result<(), SandboxError>;
 
     /// Waits for the end of the program itself (not of children that keep its output open).
     async fn wait(&self) -> Result<Exit, SandboxError>;

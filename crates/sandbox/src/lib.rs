@@ -22,6 +22,7 @@ mod oci;
 pub use contract::{
     Backend, ByteStream, Duplex, ExecSpec, Exit, FileLimits, GuestFile, MountSpec, Probe, Process,
     ProcessControl, Resources, RootImage, Sandbox, SandboxSpec, Stats, Stdin, Stopped,
+    TerminalSize,
 };
 pub use detect::{Kind, UnknownKind, detect, open};
 pub use error::SandboxError;

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use vm0_guest::frame::{self, MAX_GUEST_FRAME, MAX_HOST_FRAME};
 use vm0_guest::{Channel, ExecHeader, Input, MuxStream, Notice, Request};
 
-use super::process::{self, Started};
+use super::process::{self, Pipes, Streams};
 use super::reaper::Reaper;
+use super::terminal::Terminal;
 
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
 const COPY_BUFFER: usize = 64 * 1024;
@@ -93,43 +94,92 @@ pub(crate) async fn exec(
         }
     };
     let exit = reaper.expect(started.pid);
-    let group = Pid::from_raw(started.pid);
-    connect(started, input, output, errors);
-    if frame::write(&mut control, &Notice::Started, MAX_GUEST_FRAME)
-        .await
-        .is_err()
-    {
-        return;
+    let leader = Pid::from_raw(started.pid);
+    match started.streams {
+        Streams::Pipes(pipes) => {
+            connect(pipes, input, output, errors);
+            let _ = stay(&mut control, leader, None, exit).await;
+            let _ = control.shutdown().await;
+        }
+        Streams::Terminal(terminal) => {
+            let _ = errors.shutdown().await;
+            let shown = tokio::task::spawn_local(terminal.clone().copy_out(output));
+            let typed =
+                input.map(|input| tokio::task::spawn_local(terminal.clone().copy_in(input)));
+            if stay(&mut control, leader, Some(&terminal), exit)
+                .await
+                .is_ok()
+            {
+                // The host is done with the program once it ends this stream.
+                let _ = frame::read::<Request, _>(&mut control, MAX_HOST_FRAME).await;
+            }
+            shown.abort();
+            typed.inspect(tokio::task::JoinHandle::abort);
+            let _ = control.shutdown().await;
+        }
     }
-    let code = follow(&mut control, group, exit).await;
-    let _ = frame::write(&mut control, &Notice::Exited(code), MAX_GUEST_FRAME).await;
-    let _ = control.shutdown().await;
 }
 
-/// Delivers signals until the program has ended; its exit code.
-async fn follow(control: &mut MuxStream, group: Pid, mut exit: oneshot::Receiver<i32>) -> i32 {
+/// The host has gone, or with it the whole channel.
+struct HostGone;
+
+/// Tells of a program's start and end, and does what the host asks for in between.
+async fn stay(
+    control: &mut MuxStream,
+    leader: Pid,
+    terminal: Option<&Terminal>,
+    exit: oneshot::Receiver<i32>,
+) -> Result<(), HostGone> {
+    let tell = frame::write(control, &Notice::Started, MAX_GUEST_FRAME).await;
+    tell.map_err(|_| HostGone)?;
+    let code = follow(control, leader, terminal, exit).await?;
+    let tell = frame::write(control, &Notice::Exited(code), MAX_GUEST_FRAME).await;
+    tell.map_err(|_| HostGone)
+}
+
+/// Does what the host asks for until the program has ended; its exit code.
+async fn follow(
+    control: &mut MuxStream,
+    leader: Pid,
+    terminal: Option<&Terminal>,
+    mut exit: oneshot::Receiver<i32>,
+) -> Result<i32, HostGone> {
     loop {
         tokio::select! {
             biased;
-            code = &mut exit => return code.unwrap_or(-1),
+            code = &mut exit => return Ok(code.unwrap_or(-1)),
             request = frame::read::<Request, _>(control, MAX_HOST_FRAME) => match request {
                 Ok(Request::Signal(number)) => {
                     if let Ok(signal) = Signal::try_from(number) {
-                        let _ = nix::sys::signal::killpg(group, signal);
+                        send(signal, leader, terminal);
                     }
                 }
-                Err(_) => return exit.await.unwrap_or(-1),
+                Ok(Request::Resize(size)) => {
+                    if let Some(terminal) = terminal {
+                        terminal.resize(size);
+                    }
+                }
+                Err(_) => return Err(HostGone),
             },
         }
     }
 }
 
-fn connect(started: Started, input: Option<MuxStream>, output: MuxStream, errors: MuxStream) {
-    if let (Some(stdin), Some(input)) = (started.stdin, input) {
+fn send(signal: Signal, leader: Pid, terminal: Option<&Terminal>) {
+    match terminal {
+        Some(terminal) => terminal.signal(signal, leader),
+        None => {
+            let _ = nix::sys::signal::killpg(leader, signal);
+        }
+    }
+}
+
+fn connect(pipes: Pipes, input: Option<MuxStream>, output: MuxStream, errors: MuxStream) {
+    if let (Some(stdin), Some(input)) = (pipes.stdin, input) {
         tokio::task::spawn_local(copy(input, stdin));
     }
-    tokio::task::spawn_local(copy(started.stdout, output));
-    tokio::task::spawn_local(copy(started.stderr, errors));
+    tokio::task::spawn_local(copy(pipes.stdout, output));
+    tokio::task::spawn_local(copy(pipes.stderr, errors));
 }
 
 /// Copies until either end ends, then closes both.

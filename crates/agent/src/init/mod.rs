@@ -12,5 +12,6 @@ mod proxy;
 mod reaper;
 mod serve;
 mod start;
+mod terminal;
 
 pub(crate) use start::run;

@@ -1,5 +1,6 @@
 //! The simulated commands: `echo TEXT`, `cat [FILE…]`, `rm FILE`, `mkdir -p DIR`, `pwd`, `env`,
-//! `id -u|-g`, `sleep SECONDS`, `exit N`, `true`, `false`, `head -c BYTES /dev/zero`, `wc -c`.
+//! `id -u|-g`, `sleep SECONDS`, `exit N`, `true`, `false`, `head -c BYTES /dev/zero`, `wc -c`,
+//! `stty size`.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -7,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use vm0_guest::TerminalSize;
 
 use super::files::GuestTree;
 use super::script::{Step, Target, parse};
@@ -21,6 +24,8 @@ pub(super) struct Program {
     pub(super) stdin: Pin<Box<dyn AsyncRead + Send>>,
     pub(super) stdout: Pin<Box<dyn AsyncWrite + Send>>,
     pub(super) stderr: Pin<Box<dyn AsyncWrite + Send>>,
+    /// The size of its terminal; what goes to its error output is then shown there too.
+    pub(super) terminal: Option<watch::Receiver<TerminalSize>>,
 }
 
 /// How a step went on.
@@ -88,6 +93,7 @@ impl Program {
             ["wc", "-c"] => Ok(format!("{}\n", self.count().await).into_bytes()),
             ["cat"] => return Next::Code(self.copy_input().await),
             ["echo", rest @ ..] => Ok(format!("{}\n", rest.join(" ")).into_bytes()),
+            ["stty", "size"] => self.terminal_size(),
             ["pwd"] => Ok(format!("{}\n", self.cwd).into_bytes()),
             ["env"] => Ok(self
                 .env
@@ -118,7 +124,7 @@ impl Program {
         let sent = match (text, output) {
             (Err(error), _) => Err(error),
             (Ok(text), Target::Stdout) => self.stdout.write_all(&text).await,
-            (Ok(text), Target::Stderr) => self.stderr.write_all(&text).await,
+            (Ok(text), Target::Stderr) => self.errors().write_all(&text).await,
             (Ok(text), Target::File { path, append }) => {
                 self.tree.write(&self.absolute(path), &text, *append)
             }
@@ -173,7 +179,22 @@ impl Program {
     }
 
     async fn complain(&mut self, text: &str) {
-        let _ = self.stderr.write_all(format!("{text}\n").as_bytes()).await;
+        let line = format!("{text}\n");
+        let _ = self.errors().write_all(line.as_bytes()).await;
+    }
+
+    /// Where its error output goes.
+    fn errors(&mut self) -> &mut Pin<Box<dyn AsyncWrite + Send>> {
+        match self.terminal {
+            Some(_) => &mut self.stdout,
+            None => &mut self.stderr,
+        }
+    }
+
+    fn terminal_size(&self) -> std::io::Result<Vec<u8>> {
+        let none = || std::io::Error::other("no terminal");
+        let TerminalSize { rows, cols } = *self.terminal.as_ref().ok_or_else(none)?.borrow();
+        Ok(format!("{rows} {cols}\n").into_bytes())
     }
 }
 

@@ -111,6 +111,7 @@ async fn script(program: &mut Program, text: &str) -> (i32, Vec<(&'static str, S
         stdin: Box::pin(tokio::io::empty()),
         stdout: Box::pin(out),
         stderr: Box::pin(err),
+        terminal: None,
     };
     let run = async move {
         let code =

@@ -12,7 +12,7 @@ use super::command::Program;
 use super::files::GuestTree;
 use crate::contract::{
     ByteStream, ExecSpec, Exit, FileLimits, GuestFile, Process, ProcessControl, Sandbox, Stats,
-    Stdin, Stopped,
+    Stdin, Stopped, TerminalSize,
 };
 use crate::error::SandboxError;
 
@@ -93,6 +93,7 @@ impl Sandbox for FakeSandbox {
                 Box::pin(std::io::Cursor::new(bytes))
             }
         };
+        let size = spec.terminal.map(watch::Sender::new);
         let mut program = Program {
             tree: self.tree.clone(),
             env: spec.env,
@@ -100,6 +101,7 @@ impl Sandbox for FakeSandbox {
             stdin,
             stdout: Box::pin(out),
             stderr: Box::pin(err),
+            terminal: size.as_ref().map(watch::Sender::subscribe),
         };
         let (signal, end) = (watch::Sender::new(0), watch::Sender::new(None));
         let mut signalled = signal.subscribe();
@@ -125,6 +127,7 @@ impl Sandbox for FakeSandbox {
         let control = Control {
             signal: signal.clone(),
             end: end.subscribe(),
+            size,
         };
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         programs.retain(|(_, end)| end.borrow().is_none());
@@ -242,12 +245,20 @@ impl Sandbox for FakeSandbox {
 struct Control {
     signal: Signal,
     end: watch::Receiver<End>,
+    size: Option<watch::Sender<TerminalSize>>,
 }
 
 #[async_trait]
 impl ProcessControl for Control {
     async fn signal(&self, signal: i32) -> Result<(), SandboxError> {
         self.signal.send_replace(signal);
+        Ok(())
+    }
+
+    async fn resize(&self, size: TerminalSize) -> Result<(), SandboxError> {
+        if let Some(terminal) = &self.size {
+            terminal.send_replace(size);
+        }
         Ok(())
     }
 

@@ -359,6 +359,7 @@ async fn run_true(sandbox: &dyn Sandbox) -> Result<i32, SandboxError> {
         env: Default::default(),
         cwd: "/".to_owned(),
         stdin: Stdin::Null,
+        terminal: None,
     };
     Ok(sandbox.exec(spec).await?.control.wait().await?.code)
 }

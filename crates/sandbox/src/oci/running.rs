@@ -181,6 +181,7 @@ impl OciSandbox {
             env: Default::default(),
             cwd: "/".to_owned(),
             stdin,
+            terminal: None,
         };
         self.guest.exec(spec).await
     }

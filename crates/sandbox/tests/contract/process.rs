@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vm0_sandbox::Stdin;
+use vm0_sandbox::{Stdin, TerminalSize};
 
 use crate::contract::world::{World, finish, on_every_backend, program, run, script};
 
@@ -86,6 +86,46 @@ on_every_backend! {
         let mut spec = program(&["cat"]);
         spec.stdin = Stdin::File("/vm0/prompt".into());
         assert_eq!(run(&*sandbox, spec).await.stdout, "from a file");
+        sandbox.stop().await.unwrap().remove().await.unwrap();
+    }
+
+    async fn a_terminal_has_its_size_and_shows_both_outputs(world) {
+        let sandbox = world.start().await;
+        let mut spec = script("stty size; echo err >&2; exit 3");
+        spec.stdin = Stdin::Pipe;
+        spec.terminal = Some(TerminalSize { rows: 30, cols: 100 });
+        let output = run(&*sandbox, spec).await;
+        assert_eq!(output.stdout.replace('\r', ""), "30 100\nerr\n");
+        assert_eq!((output.stderr.as_str(), output.exit.code), ("", 3));
+        sandbox.stop().await.unwrap().remove().await.unwrap();
+    }
+
+    async fn a_terminal_takes_another_size(world) {
+        let sandbox = world.start().await;
+        let mut spec = script("echo ready; sleep 1; stty size");
+        spec.terminal = Some(TerminalSize { rows: 30, cols: 100 });
+        let mut process = sandbox.exec(spec).await.unwrap();
+        let mut ready = [0; 5];
+        process.stdout.read_exact(&mut ready).await.unwrap();
+        process.control.resize(TerminalSize { rows: 50, cols: 132 }).await.unwrap();
+        let output = finish(process).await;
+        assert!(output.stdout.ends_with("50 132\r\n") || output.stdout.ends_with("50 132\n"));
+        sandbox.stop().await.unwrap().remove().await.unwrap();
+    }
+
+    async fn the_end_of_the_input_is_typed_on_a_terminal(world) {
+        let sandbox = world.start().await;
+        let mut spec = program(&["cat"]);
+        spec.stdin = Stdin::Pipe;
+        spec.terminal = Some(TerminalSize { rows: 24, cols: 80 });
+        let mut process = sandbox.exec(spec).await.unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        stdin.write_all(b"hello\n").await.unwrap();
+        stdin.shutdown().await.unwrap();
+        drop(stdin);
+        let output = finish(process).await;
+        assert!(output.stdout.contains("hello"), "{}", output.stdout);
+        assert_eq!(output.exit.code, 0);
         sandbox.stop().await.unwrap().remove().await.unwrap();
     }
 

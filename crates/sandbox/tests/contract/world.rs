@@ -71,6 +71,7 @@ pub(crate) fn program(argv: &[&str]) -> ExecSpec {
         ]),
         cwd: "/home/user/workspace".to_owned(),
         stdin: Stdin::Null,
+        terminal: None,
     }
 }
 
