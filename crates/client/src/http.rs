@@ -2,18 +2,19 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, Upgraded};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::io::ReaderStream;
 use url::Url;
 use vm0_model::error::ErrorBody;
+use vm0_model::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 
 use crate::error::ClientError;
 use crate::retry::Retry;
@@ -31,6 +32,8 @@ const ERROR_BODY_MAX_BYTES: usize = 64 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
     pool: reqwest::Client,
+    /// For connections that become something else, which HTTP/2 has none of.
+    upgrades: Arc<OnceLock<reqwest::Client>>,
     server: ServerUrl,
     token: Arc<SecretString>,
 }
@@ -58,19 +61,10 @@ pub(crate) struct Call {
 impl Http {
     /// Makes a pool for `server`; proxies of the environment are not used for this machine.
     pub(crate) fn new(server: ServerUrl, token: SecretString) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("vm0/", env!("CARGO_PKG_VERSION")))
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(60));
-        if server.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        let pool = builder.build().map_err(|source| ClientError::Setup {
-            source: source.into(),
-        })?;
+        let builder = builder(&server).pool_idle_timeout(Duration::from_secs(60));
         Ok(Self {
-            pool,
+            pool: build(builder)?,
+            upgrades: Arc::default(),
             server,
             token: Arc::new(token),
         })
@@ -128,6 +122,43 @@ impl Http {
                 Err(error) => tries.wait_after(error).await?,
             }
         }
+    }
+
+    /// Sends and gives the connection, once the server agrees that it becomes something else.
+    pub(crate) async fn upgrade(&self, call: &Call) -> Result<(HeaderMap, Upgraded), ClientError> {
+        let mut request = self
+            .upgrading()?
+            .request(call.method.clone(), call.url.clone())
+            .bearer_auth(self.token.expose_secret());
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        let limit = call.answer_timeout;
+        let sent = tokio::time::timeout(limit, request.send()).await;
+        let mut response = match sent {
+            Ok(result) => result.map_err(|error| self.unreachable(error))?,
+            Err(_) => return Err(self.timeout(limit)),
+        };
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(api_error(response).await);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let upgraded = response.upgrade().await;
+        let upgraded = upgraded.map_err(|error| self.unreachable(error))?;
+        Ok((headers, upgraded))
+    }
+
+    fn upgrading(&self) -> Result<&reqwest::Client, ClientError> {
+        if let Some(pool) = self.upgrades.get() {
+            return Ok(pool);
+        }
+        let builder = builder(&self.server)
+            .http1_only()
+            .tcp_keepalive(KEEPALIVE_IDLE)
+            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+            .tcp_keepalive_retries(KEEPALIVE_PROBES);
+        let pool = build(builder)?;
+        Ok(self.upgrades.get_or_init(|| pool))
     }
 
     async fn bytes_once(&self, call: &Call) -> Result<Bytes, ClientError> {
@@ -255,6 +286,23 @@ impl Call {
             source: Box::new(source),
         }
     }
+}
+
+fn builder(server: &ServerUrl) -> ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("vm0/", env!("CARGO_PKG_VERSION")))
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIMEOUT);
+    match server.is_loopback() {
+        true => builder.no_proxy(),
+        false => builder,
+    }
+}
+
+fn build(builder: ClientBuilder) -> Result<reqwest::Client, ClientError> {
+    builder.build().map_err(|source| ClientError::Setup {
+        source: source.into(),
+    })
 }
 
 /// The error of a file on this machine.

@@ -16,7 +16,8 @@ use vm0_model::lease::Epoch;
 use vm0_model::limits::{CLAIM_WAIT, LEASE_TTL};
 use vm0_model::wire::runner::{
     BatchAnswer, Claim, ClaimRequest, EventBatch, FinishAnswer, FinishReport, LogBatch,
-    MetricBatch, RenewAnswer, RenewRequest, SalvageReport, StartedReport,
+    MetricBatch, RenewAnswer, RenewRequest, SalvageReport, StartedReport, WatchAnswer,
+    WatchRequest,
 };
 
 use crate::error::ClientError;
@@ -30,7 +31,7 @@ const BASE: [&str; 3] = ["api", "runner", "v1"];
 /// The runner API of one server, as one runner. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RunnerClient {
-    http: Http,
+    pub(crate) http: Http,
 }
 
 impl RunnerClient {
@@ -80,15 +81,16 @@ impl RunnerClient {
         self.post(run, "renew", request).await
     }
 
-    /// Waits until the run is terminal, or a while: a long poll that also renews.
+    /// Waits until the run is terminal or other commands wait than the request knows of, or a while:
+    /// a long poll that also renews.
     ///
     /// # Errors
     /// Any of [`ClientError`].
     pub async fn watch(
         &self,
         run: RunId,
-        request: &RenewRequest,
-    ) -> Result<RenewAnswer, ClientError> {
+        request: &WatchRequest,
+    ) -> Result<WatchAnswer, ClientError> {
         let call = self.run_call(Method::POST, run, &["watch"]);
         self.http
             .json(&call.body_json(request)?.wait(LEASE_TTL), Retry::Never)
@@ -246,7 +248,7 @@ impl RunnerClient {
         self.http.call(method, &[&BASE[..], path].concat())
     }
 
-    fn run_call(&self, method: Method, run: RunId, path: &[&str]) -> Call {
+    pub(crate) fn run_call(&self, method: Method, run: RunId, path: &[&str]) -> Call {
         self.call(
             method,
             &[&["runs", run.to_string().as_str()][..], path].concat(),

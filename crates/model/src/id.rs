@@ -109,6 +109,8 @@ uuid_ids! {
     CheckpointId = "checkpoint";
     /// What starts runs at certain times.
     ScheduleId = "schedule";
+    /// A command in the sandbox of a running run.
+    ExecId = "exec";
 }
 
 macro_rules! digest_ids {

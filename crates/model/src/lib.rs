@@ -26,8 +26,8 @@ pub mod wire;
 
 pub use error::{ApiError, ErrorCode};
 pub use id::{
-    AgentId, AgentVersionId, CheckpointId, ContentHash, HistoryId, ManifestId, PackId, RunId,
-    ScheduleId, SessionId, StorageId, TokenId, UserId, VersionId,
+    AgentId, AgentVersionId, CheckpointId, ContentHash, ExecId, HistoryId, ManifestId, PackId,
+    RunId, ScheduleId, SessionId, StorageId, TokenId, UserId, VersionId,
 };
 pub use lease::{Epoch, Lease};
 pub use run::RunStatus;

@@ -111,6 +111,31 @@ pub const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Metric samples are taken this often.
 pub const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Commands of `vm0 exec` in one run at a time.
+pub const EXECS_MAX_PER_RUN: usize = 16;
+/// A WebSocket message of a command, in bytes: what to start, or a piece of its input or output.
+pub const EXEC_MESSAGE_MAX_BYTES: usize = 256 * KIB as usize;
+/// A piece of a command's output, in bytes, without the byte before it.
+pub const EXEC_PIECE_MAX_BYTES: usize = 64 * KIB as usize;
+/// Messages of a command on their way through the server, in each direction.
+pub const EXEC_QUEUE_MESSAGES: usize = 4;
+/// A client says within this time what it wants to start.
+pub const EXEC_START_TIMEOUT: Duration = Duration::from_secs(10);
+/// A command waits this long for the sandbox of its run: as long as `prepare` and `boot` may last.
+pub const EXEC_PICKUP_TIMEOUT: Duration =
+    Duration::from_secs(PREPARE_TIMEOUT.as_secs() + BOOT_TIMEOUT.as_secs());
+/// After a command's end its output ends too, or is over once none has come for this long:
+/// children may hold it open.
+pub const EXEC_OUTPUT_PATIENCE: Duration = Duration::from_secs(1);
+/// The last words of a command's connection get this long.
+pub const EXEC_GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection whose other end does not answer at all is taken for lost after this long.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Probes of a silent connection are this far apart.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Probes without an answer that end a silent connection.
+pub const KEEPALIVE_PROBES: u32 = 3;
+
 /// Default `timeout_seconds` of a run.
 pub const RUN_TIMEOUT_DEFAULT_SECONDS: u32 = 7200;
 /// Largest `timeout_seconds` of a run.

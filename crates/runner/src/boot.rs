@@ -1,13 +1,17 @@
 //! The phase `boot`: sandbox, files, and the start of the agent.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use vm0_egress::Gateway;
+use vm0_model::limits;
 use vm0_model::wire::runner::StartedReport;
 use vm0_sandbox::{Process, Sandbox, SandboxError};
 
 use crate::agent::Agent;
 use crate::clock;
+use crate::exec::{self, Surroundings};
 use crate::output::Recorder;
 use crate::prepare::{Held, PROMPT_FILE_NAME, Prepared};
 use crate::run::{Outlets, Run};
@@ -18,6 +22,7 @@ use crate::workspace::Base;
 /// A run whose agent has started.
 pub(crate) struct Booted {
     sandbox: Box<dyn Sandbox>,
+    surroundings: Surroundings,
     process: Process,
     gateway: Option<Gateway>,
     agent: Agent,
@@ -56,10 +61,15 @@ impl Prepared {
             sandbox.put_files(vm0_sandbox::HOME, files).await
         };
         tokio::try_join!(put_prompt, put_files)?;
+        let surroundings = Surroundings {
+            env: exec.env.clone(),
+            cwd: exec.cwd.clone(),
+        };
         let process = sandbox.exec(exec).await?;
         report_start(run);
         Ok(Booted {
             sandbox,
+            surroundings,
             process,
             gateway,
             agent,
@@ -84,6 +94,7 @@ impl Booted {
     pub(crate) async fn run(self, run: &Run, outlets: Outlets) -> Ended {
         let Self {
             sandbox,
+            surroundings,
             process,
             gateway,
             agent,
@@ -114,17 +125,24 @@ impl Booted {
             })
         };
         let end = {
+            let agent_ended = CancellationToken::new();
+            let mut execs = pin!(exec::serve(run, &*sandbox, &surroundings, &agent_ended));
             let services = async {
                 tokio::join!(
                     crate::network::serve(&*sandbox, gateway.as_ref()),
                     sampler.run(&*sandbox, bytes),
+                    &mut execs,
                 )
             };
             let output = recorder.record(stdout, stderr);
-            tokio::select! {
+            let end = tokio::select! {
                 end = supervise(&*sandbox, &*control, output, run.interrupted()) => end,
-                (never, _) = services => match never {},
-            }
+                (never, _, ()) = services => match never {},
+            };
+            agent_ended.cancel();
+            // Who is told late is told by the server.
+            let _ = tokio::time::timeout(limits::EXEC_GOODBYE_TIMEOUT, execs).await;
+            end
         };
         sampler.sample(&*sandbox, bytes()).await;
         log_end(run, &end).await;

@@ -1,4 +1,5 @@
-//! The right to a run: kept by renewing, and watched so that a cancel is known at once.
+//! The right to a run: kept by renewing, and watched so that a cancel and a command that waits are
+//! known at once.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use vm0_client::{ClientError, RunnerClient};
-use vm0_model::wire::runner::RenewRequest;
-use vm0_model::{Epoch, RunId, RunStatus, limits};
+use vm0_model::wire::runner::{RenewRequest, WatchRequest};
+use vm0_model::{Epoch, ExecId, RunId, RunStatus, limits};
 
 use crate::outcome::Interruption;
 
@@ -18,6 +19,7 @@ const WATCH_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
     over: watch::Sender<Option<Interruption>>,
+    execs: watch::Sender<Vec<ExecId>>,
 }
 
 impl Lease {
@@ -25,6 +27,7 @@ impl Lease {
     pub(crate) fn new() -> Self {
         Self {
             over: watch::Sender::new(None),
+            execs: watch::Sender::new(Vec::new()),
         }
     }
 
@@ -101,6 +104,11 @@ impl Lease {
     fn is_over(&self) -> bool {
         self.over.borrow().is_some()
     }
+
+    /// Commands that wait for this runner, as the server last said.
+    pub(crate) fn execs(&self) -> watch::Receiver<Vec<ExecId>> {
+        self.execs.subscribe()
+    }
 }
 
 /// Whether the answer says that the run is no longer this runner's.
@@ -141,8 +149,15 @@ impl Keeper {
 
     async fn watch(&self) {
         while !self.lease.is_over() {
-            match self.client.watch(self.run, &self.request).await {
-                Ok(answer) => self.lease.saw(answer.status),
+            let request = WatchRequest {
+                epoch: self.request.epoch,
+                execs: self.lease.execs.borrow().clone(),
+            };
+            match self.client.watch(self.run, &request).await {
+                Ok(answer) => {
+                    self.lease.saw(answer.status);
+                    self.lease.execs.send_replace(answer.execs);
+                }
                 Err(error) if error.is_stale_epoch() => self.lease.lose(),
                 Err(_) => tokio::time::sleep(WATCH_PAUSE).await,
             }

@@ -19,6 +19,7 @@ mod clock;
 mod config;
 mod environment;
 mod event;
+mod exec;
 mod execution;
 mod finish;
 mod history;

@@ -31,6 +31,8 @@ pub(crate) enum Phase {
     Checkpoint,
     /// The end.
     Finish,
+    /// A command beside the agent.
+    Exec,
 }
 
 impl Phase {
@@ -42,6 +44,7 @@ impl Phase {
             Self::Run => "run-agent",
             Self::Checkpoint => "checkpoint",
             Self::Finish => "finish",
+            Self::Exec => "exec",
         }
     }
 

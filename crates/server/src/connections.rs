@@ -59,8 +59,8 @@ async fn serve_connection(
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps its delay");
+    if let Err(error) = set_options(&stream) {
+        tracing::debug!(%error, "a connection keeps its options");
     }
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -72,8 +72,8 @@ async fn serve_connection(
         request.extensions_mut().insert(Peer(peer));
         request
     });
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
@@ -85,6 +85,17 @@ async fn serve_connection(
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Sends at once, and finds out about a peer that has vanished without a word.
+fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    use rustix::net::sockopt;
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, limits::KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, limits::KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, limits::KEEPALIVE_PROBES)?;
+    Ok(())
 }
 
 /// Waits until the server is to stop.

@@ -11,7 +11,7 @@ use vm0_blob::{ArchiveCache, Blobs};
 use vm0_model::limits;
 use vm0_store::{SecretStore, SqliteStore};
 
-use crate::app::{App, Context, ObjectCount, Phase, Settings, TokenUse, Wakeups};
+use crate::app::{App, Context, Execs, ObjectCount, Phase, Settings, TokenUse, Wakeups};
 use crate::config::{ServerConfig, StartError};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::keys::Keys;
@@ -68,12 +68,14 @@ impl Server {
         };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let wakeups = Arc::new(Wakeups::default());
         let app = App::new(Context {
             store: Arc::new(store),
             blobs,
             archives,
             keys,
-            wakeups: Arc::new(Wakeups::default()),
+            execs: Arc::new(Execs::new(Arc::clone(&wakeups))),
+            wakeups,
             token_use: TokenUse::default(),
             meters: Meters::new(),
             object_count: ObjectCount::default(),

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `POST /claim` | [`ClaimRequest`] → [`Claim`], or 204 after [`CLAIM_WAIT`](crate::limits::CLAIM_WAIT) without a run |
 //! | `POST /runs/:id/renew` | [`RenewRequest`] → [`RenewAnswer`] |
-//! | `POST /runs/:id/watch` | [`RenewRequest`] → [`RenewAnswer`] as soon as the run is terminal, or after `CLAIM_WAIT` |
+//! | `POST /runs/:id/watch` | [`WatchRequest`] → [`WatchAnswer`] as soon as the run is terminal or other commands wait than the runner knows of, or after `CLAIM_WAIT` |
+//! | `GET /runs/:id/execs/:exec_id?epoch=` | WebSocket of a command ([`crate::wire::exec`]), in which the runner answers |
 //! | `POST /runs/:id/started` | [`StartedReport`] → 204 |
 //! | `POST /runs/:id/events` | [`EventBatch`] → [`BatchAnswer`] |
 //! | `POST /runs/:id/logs` | [`LogBatch`] → [`BatchAnswer`] |
@@ -26,7 +27,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{LogEntry, MetricSample, NewEvent};
-use crate::id::{AgentVersionId, HistoryId, ManifestId, RunId, SessionId, StorageId, VersionId};
+use crate::id::{
+    AgentVersionId, ExecId, HistoryId, ManifestId, RunId, SessionId, StorageId, VersionId,
+};
 use crate::lease::{Epoch, Lease};
 use crate::run::RunStatus;
 use crate::time::Timestamp;
@@ -166,6 +169,26 @@ pub struct RenewAnswer {
     pub expires_at: Timestamp,
     /// The state of the run: once it is terminal, the runner stops the agent.
     pub status: RunStatus,
+}
+
+/// A runner waits for what happens to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchRequest {
+    /// The lease's number.
+    pub epoch: Epoch,
+    /// Commands that wait for the runner, as far as it knows.
+    #[serde(default)]
+    pub execs: Vec<ExecId>,
+}
+
+/// What has happened to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchAnswer {
+    /// The state of the run: once it is terminal, the runner stops the agent.
+    pub status: RunStatus,
+    /// Commands that wait for the runner to connect to them.
+    #[serde(default)]
+    pub execs: Vec<ExecId>,
 }
 
 /// The agent process has started.

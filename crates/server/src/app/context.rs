@@ -9,6 +9,7 @@ use vm0_blob::{ArchiveCache, Blobs};
 use vm0_model::token::TokenHash;
 use vm0_store::Store;
 
+use super::execs::Execs;
 use super::monitor::ObjectCount;
 use super::token_use::TokenUse;
 use super::wakeups::Wakeups;
@@ -52,6 +53,7 @@ pub(crate) struct Context {
     pub(crate) archives: ArchiveCache,
     pub(crate) keys: Keys,
     pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) execs: Arc<Execs>,
     pub(crate) token_use: TokenUse,
     pub(crate) meters: Meters,
     pub(crate) object_count: ObjectCount,

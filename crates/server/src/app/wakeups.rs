@@ -18,6 +18,8 @@ pub(crate) struct RunChanges {
     pub(crate) events: u64,
     /// Changes of state.
     pub(crate) states: u64,
+    /// Changes of the commands that wait for its runner.
+    pub(crate) execs: u64,
 }
 
 /// A run that somebody watches.
@@ -66,6 +68,11 @@ impl Wakeups {
     /// This run has another state.
     pub(crate) fn run_state(&self, run: RunId) {
         self.change(run, |changes| changes.states += 1);
+    }
+
+    /// Other commands wait for the runner of this run.
+    pub(crate) fn run_execs(&self, run: RunId) {
+        self.change(run, |changes| changes.execs += 1);
     }
 
     /// A run has been queued.
@@ -149,7 +156,7 @@ mod tests {
             first.changed().await,
             RunChanges {
                 events: 1,
-                states: 0
+                ..RunChanges::default()
             }
         );
         wakeups.run_state(run);
@@ -157,7 +164,8 @@ mod tests {
             second.changed().await,
             RunChanges {
                 events: 1,
-                states: 1
+                states: 1,
+                ..RunChanges::default()
             }
         );
         drop(first);

@@ -3,6 +3,7 @@
 mod agents;
 mod auth;
 mod events;
+mod execs;
 mod extract;
 mod fields;
 mod frame;

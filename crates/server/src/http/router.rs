@@ -8,8 +8,8 @@ use axum::routing::MethodRouter;
 use vm0_model::{ApiError, ErrorCode};
 
 use super::{
-    agents, auth, events, frame, health, logs, metrics, monitor, objects, openapi, runner, runs,
-    schedules, secrets, sessions, storages, tokens, variables,
+    agents, auth, events, execs, frame, health, logs, metrics, monitor, objects, openapi, runner,
+    runs, schedules, secrets, sessions, storages, tokens, variables,
 };
 use crate::app::{App, AppError};
 
@@ -44,6 +44,7 @@ fn routes() -> Vec<Route> {
         agents::routes(),
         runs::routes(),
         events::routes(),
+        execs::routes(),
         logs::routes(),
         metrics::routes(),
         storages::routes(),

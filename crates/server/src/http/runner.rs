@@ -9,7 +9,7 @@ use axum::routing::{get, post, put};
 use serde::de::DeserializeOwned;
 use vm0_blob::ByteStream;
 use vm0_model::limits::EVENT_BATCH_MAX_BYTES;
-use vm0_model::wire::runner::{BatchAnswer, FinishAnswer, RenewAnswer, RenewRequest};
+use vm0_model::wire::runner::{BatchAnswer, FinishAnswer, RenewAnswer, RenewRequest, WatchAnswer};
 use vm0_model::{ApiError, Epoch};
 
 use super::extract::{JsonBytes, PathIds, QueryValues};
@@ -90,9 +90,10 @@ async fn run_watch(
     State(app): State<App>,
     ids: PathIds,
     body: Bytes,
-) -> HttpResult<Json<RenewAnswer>> {
-    let RenewRequest { epoch } = parse(&body)?;
-    Ok(Json(app.run_watch(run_id(ids.first())?, epoch).await?))
+) -> HttpResult<Json<WatchAnswer>> {
+    Ok(Json(
+        app.run_watch(run_id(ids.first())?, &parse(&body)?).await?,
+    ))
 }
 
 async fn run_started(State(app): State<App>, ids: PathIds, body: Bytes) -> HttpResult<StatusCode> {

@@ -4,7 +4,7 @@ use tokio::time::{Instant, timeout_at};
 use vm0_blob::KeepGuard;
 use vm0_model::wire::runner::{
     BatchAnswer, EventBatch, FinishAnswer, FinishReport, LogBatch, MetricBatch, RenewAnswer,
-    SalvageReport, SavedArtifact, StartedReport,
+    SalvageReport, SavedArtifact, StartedReport, WatchAnswer, WatchRequest,
 };
 use vm0_model::{
     ApiError, CheckpointId, Epoch, RunId, RunStatus, SessionId, StorageId, StorageKind, Timestamp,
@@ -41,17 +41,22 @@ impl App {
         Ok(RenewAnswer { expires_at, status })
     }
 
-    /// Prolongs a lease and answers as soon as the run is terminal, or after a while.
+    /// Prolongs a lease and answers as soon as the run is terminal or other commands wait than the
+    /// runner knows of, or after a while.
     pub(crate) async fn run_watch(
         &self,
         run: RunId,
-        epoch: Epoch,
-    ) -> Result<RenewAnswer, AppError> {
+        request: &WatchRequest,
+    ) -> Result<WatchAnswer, AppError> {
         let deadline = Instant::now() + limits::CLAIM_WAIT;
         let mut watch = self.wakeups.watch(run);
         let mut states = 0;
-        let mut answer = self.run_renew(run, epoch).await?;
-        while !answer.status.is_terminal() {
+        let mut status = self.run_renew(run, request.epoch).await?.status;
+        loop {
+            let execs = self.execs.waiting(run);
+            if status.is_terminal() || execs != request.execs {
+                return Ok(WatchAnswer { status, execs });
+            }
             let changed = async {
                 tokio::select! {
                     changes = watch.changed() => Some(changes),
@@ -59,13 +64,12 @@ impl App {
                 }
             };
             let Ok(Some(changes)) = timeout_at(deadline, changed).await else {
-                break;
+                return Ok(WatchAnswer { status, execs });
             };
             if std::mem::replace(&mut states, changes.states) != changes.states {
-                answer = self.run_renew(run, epoch).await?;
+                status = self.run_renew(run, request.epoch).await?.status;
             }
         }
-        Ok(answer)
     }
 
     /// Records that the agent process has started.
