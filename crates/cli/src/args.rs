@@ -92,6 +92,8 @@ pub(crate) enum Command {
     /// Runs that the server makes at certain times
     #[command(subcommand)]
     Schedule(commands::schedule::ScheduleCommand),
+    /// Run a command in the sandbox of a running run
+    Exec(commands::exec::ExecArgs),
     /// What a run said and did
     Logs(commands::logs::LogsArgs),
     /// Input files of runs
@@ -122,6 +124,7 @@ impl Command {
             Self::Compose(args) => commands::compose::execute(context, args).await,
             Self::Agent(command) => commands::agent::execute(context, command).await,
             Self::Run(args) => commands::run::execute(context, *args).await,
+            Self::Exec(args) => commands::exec::execute(context, args).await,
             Self::Logs(args) => commands::logs::execute(context, args).await,
             Self::Volume(command) => {
                 commands::volume::execute(context, StorageKind::Volume, command).await

@@ -8,31 +8,45 @@ use vm0_model::run::RunStatus;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
-    Done = 0,
+    Done,
     /// A failure that has no code of its own.
-    Failed = 1,
+    Failed,
     /// Wrong use of the command line.
-    Usage = 2,
+    Usage,
     /// No token, or one that the server refuses.
-    NotAuthenticated = 3,
+    NotAuthenticated,
     /// What was named does not exist.
-    NotFound = 4,
+    NotFound,
     /// The run failed.
-    RunFailed = 5,
+    RunFailed,
     /// The run timed out.
-    RunTimedOut = 6,
+    RunTimedOut,
     /// The run was cancelled.
-    RunCancelled = 7,
+    RunCancelled,
     /// The server cannot be reached.
-    Unreachable = 8,
+    Unreachable,
     /// Interrupted by Ctrl-C.
-    Interrupted = 130,
+    Interrupted,
+    /// As a command in a sandbox ended, or this one by a signal.
+    Command(u8),
 }
 
 impl Exit {
     /// The number.
     pub(crate) const fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotAuthenticated => 3,
+            Self::NotFound => 4,
+            Self::RunFailed => 5,
+            Self::RunTimedOut => 6,
+            Self::RunCancelled => 7,
+            Self::Unreachable => 8,
+            Self::Interrupted => 130,
+            Self::Command(code) => code,
+        }
     }
 
     /// The code of a run's outcome; an active run has none of its own.

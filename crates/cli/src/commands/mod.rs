@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod bench;
 pub(crate) mod compose;
 pub(crate) mod doctor;
+pub(crate) mod exec;
 pub(crate) mod fsck;
 pub(crate) mod gc;
 pub(crate) mod image;
