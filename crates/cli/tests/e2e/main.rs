@@ -6,6 +6,7 @@
 mod agents;
 mod archives;
 mod crash;
+mod exec;
 mod images;
 mod isolation;
 mod limits;

@@ -8,6 +8,7 @@ mod codes;
 mod described;
 mod downloads;
 mod events;
+mod execs;
 mod garbage;
 mod harness;
 mod inheritance;

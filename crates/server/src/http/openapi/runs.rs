@@ -3,6 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 use vm0_model::limits::IDEMPOTENCY_KEY_MAX_CHARS;
+use vm0_model::wire::exec::SUBPROTOCOL;
 use vm0_model::wire::runs::{Run, RunCreate, RunDetail};
 use vm0_model::{ErrorCode, RunId, RunStatus};
 
@@ -66,6 +67,17 @@ pub(super) fn operations() -> Vec<Described> {
                 Body::of::<RunDetail>(),
                 cancelled(),
             ),
+        run("run_exec", Method::GET, "/v1/runs/{id}/exec")
+            .extension()
+            .text("Run a command in the sandbox of a running run", EXEC)
+            .id::<RunId>("Id of the run.")
+            .header(
+                "Sec-WebSocket-Protocol",
+                form::choice([SUBPROTOCOL]),
+                "The form of the messages; together with the other headers of a WebSocket.",
+            )
+            .errors(&[ErrorCode::InvalidParameter, ErrorCode::InvalidState])
+            .no_content(101, "The connection is a WebSocket from now on.", &[]),
     ]
 }
 
@@ -83,6 +95,17 @@ const KEY: &str = "For 24 hours a request with the same key and an equal body an
 
 const CANCEL: &str = "At once; the agent then gets SIGTERM, and SIGKILL after 10 s. A run that has \
     ended, also by an earlier cancel, is `invalid_state`.";
+
+const EXEC: &str = "A WebSocket. The client first sends a text message \
+    `{\"command\":[…],\"cwd\"?,\"env\"?,\"tty\"?:{\"rows\",\"cols\"}}`, then binary messages that are its \
+    input and text messages `{\"resize\":{\"rows\",\"cols\"}}`, `{\"stdin\":\"close\"}` and \
+    `{\"signal\":\"INT\"}`. The server sends binary messages whose first byte is 1 (stdout) or 2 \
+    (stderr), and last a text message `{\"exit_code\":N}`. A message has at most 256 KiB. A connection \
+    that is closed without an exit code says why in its close code: 1001 the server is stopping, 1008 \
+    and 1009 a message that is not accepted, 1011 a fault, 4001 the run has ended, 4002 the runner is \
+    gone, 4003 the command could not be started. The command runs as the user of the agent, with its \
+    environment and working directory; it is hung up when the client leaves and ends with the run. A \
+    run that is not running, or has 16 commands, is `invalid_state`.";
 
 fn run(name: &str, method: Method, path: &'static str) -> Described {
     Described::new(method, path, name, "Runs")
