@@ -74,6 +74,7 @@ fn file(path: &str, size: u64) -> DeclaredFile {
         hash: None,
         executable: None,
         link_target: None,
+        chunks: None,
     }
 }
 

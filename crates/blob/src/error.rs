@@ -2,7 +2,9 @@
 
 use vm0_model::PackId;
 
+use crate::fetch::PackSourceError;
 use crate::manifest::ManifestError;
+use crate::pack::PackError;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,12 @@ pub enum BlobError {
         /// The pack.
         pack: PackId,
     },
+    /// Bytes of a pack are not what a manifest says of them.
+    #[error("read a chunk")]
+    Pack(#[from] PackError),
+    /// A pack cannot be read.
+    #[error("read a file's chunks")]
+    Source(#[from] PackSourceError),
     /// The object store failed.
     #[error("reach the object store")]
     Store(#[source] object_store::Error),

@@ -8,6 +8,7 @@ use vm0_model::{ContentHash, PackId};
 use crate::commit::{CommitError, dry_commit};
 use crate::manifest::{Chunk, Manifest};
 use crate::pack::{PackError, chunk_is_plausible, chunk_read};
+use crate::parts::{Place, Wanted, read_part};
 
 /// The version that an uploaded archive is.
 ///
@@ -28,4 +29,28 @@ pub fn chunk(len: u32, hash: ContentHash, frame: &[u8]) -> Option<Result<Vec<u8>
         hash,
     };
     chunk_is_plausible(&chunk).then(|| chunk_read(&chunk, frame))
+}
+
+/// A chunk that a part should hold.
+#[derive(Debug, Clone, Copy)]
+pub struct PartChunk {
+    /// Its hash.
+    pub hash: ContentHash,
+    /// Its bytes.
+    pub len: u32,
+    /// Whether its bytes are looked at later.
+    pub with_file: bool,
+}
+
+/// Where each chunk of a part ends, if the part holds what it should.
+pub fn part(bytes: &[u8], wanted: &[PartChunk]) -> Option<Vec<u64>> {
+    let wanted = wanted.iter().map(|chunk| Wanted {
+        hash: chunk.hash,
+        len: chunk.len,
+        with_file: chunk.with_file,
+    });
+    let wanted: Vec<_> = wanted.collect();
+    let read = read_part(bytes, &wanted).ok()?;
+    let end = |place: &Place| place.offset + u64::from(place.stored_len);
+    Some(read.places.iter().map(end).collect())
 }

@@ -129,15 +129,20 @@ pub(crate) fn condemned_key(id: ObjectId) -> Path {
     )
 }
 
-/// The key of an object of an upload session, whose name is of letters, digits, `-` and `_`.
+/// The key of an object of an upload session.
 pub(crate) fn upload_key(session: &str, file_name: &str) -> Result<Path, BlobError> {
+    Ok(upload_prefix(session)?.join(file_name))
+}
+
+/// Where the objects of an upload session are, whose name is of letters, digits, `-` and `_`.
+pub(crate) fn upload_prefix(session: &str) -> Result<Path, BlobError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !(1..=SESSION_MAX_BYTES).contains(&session.len()) || !session.bytes().all(allowed) {
         return Err(BlobError::Session {
             session: session.to_owned(),
         });
     }
-    Ok(Path::from(format!("{UPLOADS}/{session}/{file_name}")))
+    Ok(Path::from(format!("{UPLOADS}/{session}")))
 }
 
 #[cfg(test)]

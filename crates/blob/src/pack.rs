@@ -20,19 +20,18 @@ use zstd::zstd_safe::CParameter;
 
 use crate::manifest::{Chunk, FileContent, Manifest};
 
-const MAGIC: [u8; 8] = *b"vm0pack\0";
-const VERSION: u32 = 1;
-const HEADER_BYTES: u64 = 16;
+/// Magic, version 1, reserved.
+pub(crate) const PACK_HEADER: [u8; 16] = *b"vm0pack\0\x01\0\0\0\0\0\0\0";
 /// Checkpoints wait for it, so speed goes before size.
 const COMPRESSION_LEVEL: i32 = 1;
 
 /// The cut points of big files. They are part of deduplication, not of the format.
-pub(crate) const CHUNK_MIN_BYTES: usize = 256 << 10;
-const CHUNK_TARGET_BYTES: usize = 1 << 20;
+pub(crate) const CHUNK_MIN_BYTES: usize = limits::CHUNK_MIN_BYTES as usize;
+pub(crate) const CHUNK_TARGET_BYTES: usize = 1 << 20;
 /// No chunk is longer.
 pub(crate) const CHUNK_MAX_BYTES: usize = limits::CHUNKING_MIN_BYTES as usize;
 /// No frame is longer: zstd adds at most this to data that does not compress.
-const FRAME_MAX_BYTES: usize = CHUNK_MAX_BYTES + (CHUNK_MAX_BYTES >> 8) + 1024;
+pub(crate) const FRAME_MAX_BYTES: usize = CHUNK_MAX_BYTES + (CHUNK_MAX_BYTES >> 8) + 1024;
 
 /// The stored bytes of a chunk are not what the manifest says.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +54,18 @@ pub enum PackError {
     },
 }
 
+/// Makes frames as packs have them.
+pub(crate) fn frame_compressor() -> io::Result<zstd::bulk::Compressor<'static>> {
+    let mut compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?;
+    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+    Ok(compressor)
+}
+
 /// Whether a chunk that a manifest names can exist.
 pub(crate) fn chunk_is_plausible(chunk: &Chunk) -> bool {
     (1..=CHUNK_MAX_BYTES).contains(&(chunk.len as usize))
         && (1..=FRAME_MAX_BYTES).contains(&(chunk.stored_len as usize))
-        && chunk.offset >= HEADER_BYTES
+        && chunk.offset >= PACK_HEADER.len() as u64
         && chunk
             .offset
             .checked_add(u64::from(chunk.stored_len))
@@ -143,8 +149,7 @@ pub(crate) struct PackWriter<W> {
 impl<W: Write> PackWriter<W> {
     /// A pack written to `out` that need not repeat what `base` has.
     pub(crate) fn new(out: W, base: Option<&Manifest>) -> io::Result<Self> {
-        let mut compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?;
-        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        let compressor = frame_compressor()?;
         let known = base.into_iter().flat_map(Manifest::chunks).map(|chunk| {
             let written = WrittenChunk {
                 pack: Some(chunk.pack),
@@ -209,9 +214,7 @@ impl<W: Write> PackWriter<W> {
             return Ok(*chunk);
         }
         if self.len == 0 {
-            self.append(&MAGIC)?;
-            self.append(&VERSION.to_le_bytes())?;
-            self.append(&0u32.to_le_bytes())?;
+            self.append(&PACK_HEADER)?;
         }
         let frame = self.compressor.compress(bytes)?;
         let chunk = WrittenChunk {

@@ -11,6 +11,7 @@ mod events;
 mod exit;
 mod files;
 mod hidden_input;
+mod interrupt;
 mod logging;
 mod output;
 mod progress;

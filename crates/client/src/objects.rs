@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Method, Response};
+use reqwest::header::ETAG;
+use reqwest::{Method, Response, StatusCode};
 use tokio::io::AsyncWriteExt;
 
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::http::{Body, Http, file_error};
-use crate::retry::Retry;
+use crate::retry::{Retry, Tries};
 
 /// A download that stands still for this long has broken.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,6 +38,11 @@ impl Client {
             .map(drop)
     }
 }
+
+/// The rest of a download was asked for, and the server gives something else.
+#[derive(Debug, thiserror::Error)]
+#[error("the bytes are no longer those that the download began with")]
+struct OtherBytes;
 
 /// Bytes on their way from the server.
 #[derive(Debug)]
@@ -78,7 +84,8 @@ impl Download {
         Ok(bytes)
     }
 
-    /// Writes all bytes to a new file and calls `progress` with the length of each piece.
+    /// Writes all bytes to a new file and calls `progress` with the length of each piece. Where the
+    /// connection breaks it goes on in a new one, if the server still has the same bytes.
     ///
     /// # Errors
     /// As [`Self::chunk`], and `File`.
@@ -89,11 +96,51 @@ impl Download {
     ) -> Result<(), ClientError> {
         let error = |source| file_error(path, source);
         let mut file = tokio::fs::File::create(path).await.map_err(error)?;
-        while let Some(chunk) = self.chunk().await? {
-            file.write_all(&chunk).await.map_err(error)?;
-            progress(chunk.len() as u64);
+        let mut saved = 0;
+        let mut tries = Retry::WhenUnreachable.tries();
+        loop {
+            match self.chunk().await {
+                Ok(Some(chunk)) => {
+                    file.write_all(&chunk).await.map_err(error)?;
+                    saved += chunk.len() as u64;
+                    progress(chunk.len() as u64);
+                    tries = Retry::WhenUnreachable.tries();
+                }
+                Ok(None) => return file.flush().await.map_err(error),
+                Err(broken) => self.resume(saved, broken, &mut tries).await?,
+            }
         }
-        file.flush().await.map_err(error)
+    }
+
+    /// Asks for the bytes from `start` on.
+    async fn resume(
+        &mut self,
+        start: u64,
+        broken: ClientError,
+        tries: &mut Tries,
+    ) -> Result<(), ClientError> {
+        let etag = self.response.headers().get(ETAG);
+        let Some(etag) = etag.and_then(|etag| etag.to_str().ok()) else {
+            return Err(broken);
+        };
+        let call = self
+            .http
+            .call_signed(Method::GET, self.response.url().as_str())?;
+        let call = call
+            .header("range", format!("bytes={start}-"))
+            .header("if-range", etag);
+        let mut broken = broken;
+        loop {
+            tries.wait_after(broken).await?;
+            match self.http.response(&call, Retry::Never).await {
+                Ok(rest) if rest.status() == StatusCode::PARTIAL_CONTENT => {
+                    self.response = rest;
+                    return Ok(());
+                }
+                Ok(_) => return Err(call.protocol(OtherBytes)),
+                Err(error) => broken = error,
+            }
+        }
     }
 
     /// The bytes as a stream; an error ends it.

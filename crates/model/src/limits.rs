@@ -46,8 +46,20 @@ pub const ARCHIVE_CACHE_MAX_BYTES: u64 = 8 * GIB;
 pub const ARCHIVE_BUILDS_MAX: usize = 4;
 /// A commit or version message, in characters.
 pub const MESSAGE_MAX_CHARS: usize = 1000;
-/// A file of at least this many bytes is stored in content-defined chunks.
+/// A file of at least this many bytes is stored in content-defined chunks, of which none is longer.
 pub const CHUNKING_MIN_BYTES: u64 = 4 * MIB;
+/// A chunk of a file is at least this long, unless it is the last, in bytes.
+pub const CHUNK_MIN_BYTES: u64 = 256 * KIB;
+/// The chunks of one part of an upload, in bytes before compression.
+pub const UPLOAD_PART_CONTENT_BYTES: u64 = 16 * MIB;
+/// Chunks of one part of an upload.
+pub const UPLOAD_PART_MAX_CHUNKS: usize = 16_384;
+/// A part of an upload as it is sent, in bytes: what does not compress, and a frame for each chunk.
+pub const UPLOAD_PART_MAX_BYTES: u64 = 18 * MIB;
+/// An upload that was cut goes on in its session if that is valid for at least this long.
+pub const UPLOAD_RESUME_MIN: Duration = Duration::from_secs(1800);
+/// Parts of one upload that are verified at a time; each needs some 10 MiB of memory.
+pub const UPLOAD_VERIFIERS_MAX: usize = 2;
 
 /// What nothing refers to is kept this long before it is removed (CLI 2.6).
 pub const GC_GRACE: Duration = Duration::from_secs(24 * 3600);

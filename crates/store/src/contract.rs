@@ -235,6 +235,14 @@ pub trait StorageStore: Send + Sync + 'static {
     async fn upload_create(&self, upload: UploadRecord) -> Result<bool>;
     /// An upload session, expired or not.
     async fn upload_view(&self, id: &str) -> Result<Option<UploadRecord>>;
+    /// An upload session of a storage whose id begins with `prefix`, that is not committed and
+    /// valid until after `valid_until`.
+    async fn upload_find(
+        &self,
+        storage: StorageId,
+        prefix: &str,
+        valid_until: Timestamp,
+    ) -> Result<Option<UploadRecord>>;
     /// Removes at most `limit` upload sessions that expired before `now`, and returns their ids.
     async fn upload_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<String>>;
 }

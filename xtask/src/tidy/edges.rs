@@ -28,7 +28,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "vm0-cli",
-        &["vm0-model", "vm0-client", "vm0-server", "vm0-runner"],
+        &[
+            "vm0-model",
+            "vm0-client",
+            "vm0-server",
+            "vm0-runner",
+            "vm0-blob",
+        ],
     ),
     ("vm0-testkit", &["vm0-egress"]),
     ("xtask", &["vm0-model"]),

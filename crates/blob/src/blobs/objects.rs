@@ -15,29 +15,7 @@ use super::store::{Blobs, ByteStream, store_error};
 use crate::error::BlobError;
 use crate::fetch::{PackSource, PackSourceError};
 use crate::manifest::{self, Manifest, PackEnds};
-use crate::object::{ObjectId, history_key, manifest_key, pack_key, upload_key};
-
-/// An object of an upload session: the two that a client puts (API 8.4), and what it declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UploadObject {
-    /// `archive.tar.gz`.
-    Archive,
-    /// `manifest.json`.
-    Manifest,
-    /// The declared files, as the server keeps them until the commit.
-    Declaration,
-}
-
-impl UploadObject {
-    /// Its name in the API.
-    pub const fn file_name(self) -> &'static str {
-        match self {
-            Self::Archive => "archive.tar.gz",
-            Self::Manifest => "manifest.json",
-            Self::Declaration => "declaration.json",
-        }
-    }
-}
+use crate::object::{ObjectId, history_key, manifest_key, pack_key};
 
 /// An object as blocking code reads it.
 pub(crate) type ObjectReader = Box<dyn Read + Send>;
@@ -250,78 +228,6 @@ impl Blobs {
     /// [`BlobError::NotFound`] when it is not stored.
     pub async fn history_get(&self, id: HistoryId) -> Result<ByteStream, BlobError> {
         self.get_stream(&history_key(id), None).await
-    }
-
-    /// Stores or replaces an object of an upload session; its length. Returns once it is durable.
-    ///
-    /// # Errors
-    ///
-    /// When the stream fails or is longer than `limit`. Then what was there before stays.
-    pub async fn upload_put<S, E>(
-        &self,
-        session: &str,
-        object: UploadObject,
-        stream: S,
-        limit: u64,
-    ) -> Result<u64, BlobError>
-    where
-        S: Stream<Item = Result<Bytes, E>> + Send,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let key = upload_key(session, object.file_name())?;
-        let received = self.receive(&key, stream, limit).await?;
-        self.publish(received.staged, &key).await?;
-        Ok(received.len)
-    }
-
-    /// An object of an upload session, if it was put.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn upload_read(
-        &self,
-        session: &str,
-        object: UploadObject,
-    ) -> Result<Option<ByteStream>, BlobError> {
-        match self
-            .get_stream(&upload_key(session, object.file_name())?, None)
-            .await
-        {
-            Ok(stream) => Ok(Some(stream)),
-            Err(BlobError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Removes all objects of an upload session, if they are there.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn upload_delete(&self, session: &str) -> Result<(), BlobError> {
-        for object in [
-            UploadObject::Archive,
-            UploadObject::Manifest,
-            UploadObject::Declaration,
-        ] {
-            self.remove(&upload_key(session, object.file_name())?)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// An object of an upload session for blocking code, if it was put.
-    pub(crate) async fn upload_open(
-        &self,
-        session: &str,
-        object: UploadObject,
-    ) -> Result<Option<ObjectReader>, BlobError> {
-        match self.open(&upload_key(session, object.file_name())?).await {
-            Ok(reader) => Ok(Some(reader)),
-            Err(BlobError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// An object for blocking code.

@@ -44,6 +44,23 @@ impl Staged {
         ))
     }
 
+    /// The object that is at `key` below `root` now: what takes its place later is another file.
+    pub(crate) fn link(root: &Path, key: &object_store::path::Path) -> std::io::Result<Self> {
+        let name = Uuid::now_v7().to_string();
+        let path = root.join(STAGING).join(&name);
+        std::fs::hard_link(root.join(key.as_ref()), &path)?;
+        let key = object_store::path::Path::from(format!("{STAGING}/{name}"));
+        let staged = Self {
+            path,
+            key,
+            published: false,
+        };
+        // It may have waited for an hour, and is not abandoned.
+        let file = File::options().write(true).open(&staged.path)?;
+        file.set_modified(SystemTime::now())?;
+        Ok(staged)
+    }
+
     /// Makes the file durable and visible at `key`. Returns when both are so.
     pub(crate) async fn publish(
         mut self,

@@ -73,9 +73,31 @@ impl Blobs {
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let mut digest = Sha256::new();
+        let staged = self.stage_stream(key, stream, limit, |bytes| digest.update(bytes));
+        let (staged, len) = staged.await?;
+        Ok(Received {
+            staged,
+            digest: digest.finalize().into(),
+            len,
+        })
+    }
+
+    /// Writes a stream to a staged file and calls `each` with every piece of it; how many bytes
+    /// there are.
+    pub(super) async fn stage_stream<S, E>(
+        &self,
+        key: &Path,
+        stream: S,
+        limit: u64,
+        mut each: impl FnMut(&[u8]) + Send,
+    ) -> Result<(Staged, u64), BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (staged, file) = Staged::create(&self.inner.root)?;
         let mut file = tokio::fs::File::from_std(file);
-        let mut digest = Sha256::new();
         let mut len = 0u64;
         let mut stream = std::pin::pin!(stream);
         while let Some(bytes) = stream.next().await {
@@ -87,15 +109,11 @@ impl Blobs {
                     limit,
                 });
             }
-            digest.update(&bytes);
+            each(&bytes);
             file.write_all(&bytes).await?;
         }
         file.flush().await?;
-        Ok(Received {
-            staged,
-            digest: digest.finalize().into(),
-            len,
-        })
+        Ok((staged, len))
     }
 
     /// Stores a stream at `key` if its SHA-256 is `declared`.

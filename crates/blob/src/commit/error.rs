@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::blobs::UploadObject;
 use crate::error::BlobError;
+use crate::parts::PartFault;
 
 /// Why an upload did not become a version. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -19,11 +20,12 @@ pub enum CommitError {
     Blob(#[from] BlobError),
 }
 
-fn title(object: &UploadObject) -> &'static str {
+fn title(object: &UploadObject) -> String {
     match object {
-        UploadObject::Archive => "Archive",
-        UploadObject::Manifest => "Manifest",
-        UploadObject::Declaration => "Declaration",
+        UploadObject::Archive => "Archive".to_owned(),
+        UploadObject::Manifest => "Manifest".to_owned(),
+        UploadObject::Declaration | UploadObject::Base => "Declaration".to_owned(),
+        UploadObject::Part(number) => format!("Part {number}"),
     }
 }
 
@@ -83,6 +85,22 @@ pub enum UploadFault {
     #[error("archive member '{path}' {fault}")]
     Member {
         /// Name of the member.
+        path: String,
+        /// What is wrong with it.
+        fault: MemberFault,
+    },
+    /// A part does not hold the chunks of its place.
+    #[error("part {number} {fault}")]
+    Part {
+        /// Which part, from 0.
+        number: usize,
+        /// What is wrong with it.
+        fault: PartFault,
+    },
+    /// The chunks of a file do not make it up.
+    #[error("'{path}' {fault}")]
+    File {
+        /// Its path.
         path: String,
         /// What is wrong with it.
         fault: MemberFault,

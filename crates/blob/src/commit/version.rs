@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use vm0_model::wire::storages::DeclaredFile;
 use vm0_model::{ManifestId, PackId, StorageId, VersionId};
 
@@ -16,6 +17,8 @@ use crate::object::{manifest_key, pack_key};
 use crate::pack::{PackWriter, WrittenContent};
 
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
+/// Packs of one version that are made visible at a time.
+const PUBLISHED_AT_ONCE: usize = 8;
 
 /// A version whose bytes are all durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct Committed {
 /// nothing.
 #[derive(Debug)]
 pub struct PreparedVersion {
-    pack: Option<(PackId, Staged)>,
+    packs: Vec<(PackId, Staged)>,
     manifest: (ManifestId, Staged),
     ends: PackEnds,
     committed: Committed,
@@ -85,9 +88,15 @@ impl Blobs {
         guard: &KeepGuard,
         prepared: PreparedVersion,
     ) -> Result<Committed, BlobError> {
-        if let Some((id, staged)) = prepared.pack {
-            self.publish(staged, &pack_key(id)).await?;
-        }
+        let packs = prepared.packs.into_iter();
+        let published = packs.map(|(id, staged)| async move {
+            let key = pack_key(id);
+            self.publish(staged, &key).await
+        });
+        stream::iter(published)
+            .buffer_unordered(PUBLISHED_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
         let (id, staged) = prepared.manifest;
         self.publish(staged, &manifest_key(id)).await?;
         self.version_keep(guard, id, prepared.ends).await?;
@@ -96,6 +105,32 @@ impl Blobs {
 
     fn stage(&self) -> Result<(Staged, File), BlobError> {
         Ok(Staged::create(&self.inner.root)?)
+    }
+}
+
+impl PreparedVersion {
+    /// The version of `storage` that `manifest` is, which names bytes of `packs` and of packs that
+    /// are stored.
+    pub(crate) fn new(
+        blobs: &Blobs,
+        storage: StorageId,
+        packs: Vec<(PackId, Staged)>,
+        manifest: &Manifest,
+    ) -> Result<Self, CommitError> {
+        let (manifest_id, bytes) = manifest.encode().map_err(BlobError::from)?;
+        let (staged, mut file) = blobs.stage()?;
+        io::Write::write_all(&mut file, &bytes).map_err(BlobError::from)?;
+        Ok(Self {
+            packs,
+            manifest: (manifest_id, staged),
+            ends: manifest.pack_ends(),
+            committed: Committed {
+                manifest_id,
+                version_id: manifest.version_id(storage),
+                size: manifest.size(),
+                file_count: manifest.file_count(),
+            },
+        })
     }
 }
 
@@ -121,20 +156,8 @@ impl Upload {
             assembly.read(archive)?;
         }
         let (pack, manifest) = assembly.finish()?;
-        let (manifest_id, bytes) = manifest.encode().map_err(BlobError::from)?;
-        let (manifest_staged, mut file) = blobs.stage()?;
-        io::Write::write_all(&mut file, &bytes).map_err(BlobError::from)?;
-        Ok(PreparedVersion {
-            pack: pack.map(|id| (id, pack_staged)),
-            manifest: (manifest_id, manifest_staged),
-            ends: manifest.pack_ends(),
-            committed: Committed {
-                manifest_id,
-                version_id: manifest.version_id(storage),
-                size: manifest.size(),
-                file_count: manifest.file_count(),
-            },
-        })
+        let packs = pack.map(|id| (id, pack_staged)).into_iter().collect();
+        PreparedVersion::new(blobs, storage, packs, &manifest)
     }
 }
 

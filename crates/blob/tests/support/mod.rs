@@ -57,6 +57,7 @@ pub(crate) fn file(path: &str, content: &[u8]) -> DeclaredFile {
         hash: Some(sha256(content)),
         executable: None,
         link_target: None,
+        chunks: None,
     }
 }
 
@@ -67,6 +68,7 @@ pub(crate) fn link(path: &str, target: &str) -> DeclaredFile {
         hash: None,
         executable: None,
         link_target: Some(target.to_owned()),
+        chunks: None,
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 use vm0_model::id::{StorageId, VersionId};
@@ -12,9 +11,9 @@ use vm0_model::path::{FilePathError, LinkTargetError, validate_file_path, valida
 use vm0_model::storage::{EntryKind, VersionEntry, version_id};
 use vm0_model::wire::storages::DeclaredFile;
 
+use super::parallel::in_parallel;
+
 const BUFFER_BYTES: usize = 256 << 10;
-/// More threads than this only wait for the disk.
-const READERS_MAX: usize = 8;
 
 /// The files and symlinks of a directory, sorted by path; a top-level `.vm0` is left out.
 #[derive(Debug, Default)]
@@ -23,6 +22,27 @@ pub(crate) struct Tree {
     pub(crate) files: Vec<LocalFile>,
     /// Paths that no version can hold: sockets, pipes, devices.
     pub(crate) skipped: Vec<String>,
+    /// What each entry was like before it was read; none of a tree that was not read from a
+    /// directory.
+    marks: Vec<Mark>,
+}
+
+/// What shows that a file was written to, short of reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Mark {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
 }
 
 /// A file or symlink of a directory.
@@ -88,11 +108,13 @@ pub(crate) enum TreeError {
 pub(crate) fn scan(root: &Path) -> Result<Tree, TreeError> {
     let mut walk = Walk::default();
     walk.read_dir(root, "")?;
-    let mut files = read_all(&walk.found)?;
-    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    walk.found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    let read = in_parallel(walk.found.len(), |number| read_entry(&walk.found[number]))?;
+    let (files, marks) = read.into_iter().unzip();
     Ok(Tree {
         files,
         skipped: walk.skipped,
+        marks,
     })
 }
 
@@ -108,29 +130,6 @@ struct Found {
     full: PathBuf,
     path: String,
     symlink: bool,
-}
-
-/// Reads and hashes files, as many at a time as there are cores.
-fn read_all(found: &[Found]) -> Result<Vec<LocalFile>, TreeError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let read = || -> Result<Vec<LocalFile>, TreeError> {
-        let mut files = Vec::new();
-        while let Some(found) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
-            files.push(read_entry(found)?);
-        }
-        Ok(files)
-    };
-    std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..cores.min(READERS_MAX).min(found.len()))
-            .map(|_| scope.spawn(read))
-            .collect();
-        let mut files = Vec::with_capacity(found.len());
-        for reader in readers {
-            files.extend(reader.join().expect("reading does not panic")?);
-        }
-        Ok(files)
-    })
 }
 
 impl Walk {
@@ -175,13 +174,14 @@ impl Walk {
     }
 }
 
-fn read_entry(found: &Found) -> Result<LocalFile, TreeError> {
+fn read_entry(found: &Found) -> Result<(LocalFile, Mark), TreeError> {
     let (full, path) = (&found.full, found.path.clone());
     let error = |source| TreeError::Io {
         path: full.clone(),
         source,
     };
     if found.symlink {
+        let mark = Mark::of(&fs::symlink_metadata(full).map_err(error)?);
         let target = fs::read_link(full).map_err(error)?;
         let target = target
             .to_str()
@@ -191,27 +191,30 @@ fn read_entry(found: &Found) -> Result<LocalFile, TreeError> {
             source,
         })?;
         let hash = hex::encode(Sha256::digest(target));
-        return Ok(LocalFile {
+        let file = LocalFile {
             path,
             kind: LocalKind::Symlink(target.to_owned()),
             size: 0,
             hash,
-        });
+        };
+        return Ok((file, mark));
     }
     let file = File::open(full).map_err(error)?;
-    let executable = file.metadata().map_err(error)?.permissions().mode() & 0o100 != 0;
+    let metadata = file.metadata().map_err(error)?;
+    let executable = metadata.permissions().mode() & 0o100 != 0;
     let (size, hash) = hash_of(file).map_err(error)?;
     let kind = if executable {
         LocalKind::Executable
     } else {
         LocalKind::Plain
     };
-    Ok(LocalFile {
+    let file = LocalFile {
         path,
         kind,
         size,
         hash,
-    })
+    };
+    Ok((file, Mark::of(&metadata)))
 }
 
 fn hash_of(mut file: impl Read) -> io::Result<(u64, String)> {
@@ -233,6 +236,16 @@ impl Tree {
     /// Bytes of all files.
     pub(crate) fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// An entry that was written to, or removed, since `root` was read.
+    pub(crate) fn changed_since(&self, root: &Path) -> Option<&str> {
+        let mut entries = self.files.iter().zip(&self.marks);
+        let changed = entries.find(|(file, mark)| {
+            let now = fs::symlink_metadata(root.join(&file.path));
+            now.map(|now| Mark::of(&now)).ok() != Some(**mark)
+        });
+        changed.map(|(file, _)| file.path.as_str())
     }
 
     /// The version of `storage` that it would be.
@@ -275,6 +288,7 @@ impl LocalFile {
             hash: with_hash.then(|| self.hash.clone()),
             executable,
             link_target,
+            chunks: None,
         }
     }
 }

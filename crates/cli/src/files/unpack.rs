@@ -16,6 +16,7 @@ use tar::{Archive, Entry, EntryType};
 use vm0_model::path::{validate_file_path, validate_link_target};
 
 use super::tree::{LocalFile, LocalKind, Tree};
+use crate::interrupt::Stop;
 
 /// What the version is known to hold.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,9 @@ pub(crate) enum UnpackError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// Somebody pressed Ctrl-C.
+    #[error("unpack the archive: interrupted")]
+    Stopped,
     /// More than the version holds.
     #[error("unpack the archive: it holds more than the version")]
     TooLarge,
@@ -50,12 +54,14 @@ pub(crate) fn unpack(
     archive: &Path,
     into: &Path,
     limits: UnpackLimits,
+    stop: &Stop,
 ) -> Result<Tree, UnpackError> {
     let decoder = MultiGzDecoder::new(io::BufReader::new(File::open(archive)?));
     let mut archive = Archive::new(decoder);
     let mut unpacking = Unpacking {
         into,
         limits,
+        stop,
         tree: Tree::default(),
         seen: HashSet::new(),
         dirs: HashSet::new(),
@@ -76,6 +82,7 @@ pub(crate) fn unpack(
 struct Unpacking<'a> {
     into: &'a Path,
     limits: UnpackLimits,
+    stop: &'a Stop,
     tree: Tree,
     seen: HashSet<String>,
     dirs: HashSet<String>,
@@ -145,6 +152,9 @@ impl Unpacking<'_> {
             let count = entry.read(&mut buffer)?;
             if count == 0 {
                 break;
+            }
+            if self.stop.is_asked() {
+                return Err(UnpackError::Stopped);
             }
             digest.update(&buffer[..count]);
             file.write_all(&buffer[..count])?;
@@ -241,7 +251,7 @@ mod tests {
         builder.into_inner().unwrap().finish().unwrap();
         let into = dir.path().join("into");
         fs::create_dir(&into).unwrap();
-        unpack(&path, &into, LIMITS)
+        unpack(&path, &into, LIMITS, &Stop::default())
     }
 
     #[test]
@@ -270,7 +280,7 @@ mod tests {
             files: 5,
             bytes: 300_000,
         };
-        let unpacked = unpack(&archive, &into, limits).unwrap();
+        let unpacked = unpack(&archive, &into, limits, &Stop::default()).unwrap();
         assert_eq!(unpacked.files, tree.files);
         assert_eq!(scan(&into).unwrap().files, tree.files);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::id::{RunId, StorageId, VersionId};
+use crate::id::{ContentHash, RunId, StorageId, VersionId};
 use crate::storage::StorageKind;
 use crate::time::Timestamp;
 
@@ -91,6 +91,10 @@ pub struct UploadCreate {
     /// Accepted without effect.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub message: Option<String>,
+    /// Asks to send only what the server lacks, in parts. Then every file's `hash` and `executable`
+    /// are required, and `chunks` of every file of at least 4 MiB.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub parts: bool,
 }
 
 /// A declared file or symlink, in an upload request and in `manifest.json`.
@@ -115,6 +119,20 @@ pub struct DeclaredFile {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(min_length = 1)]
     pub link_target: Option<String>,
+    /// The pieces that the content consists of, in order; only for an upload in parts. Each but the
+    /// last has at least 256 KiB. A file without them is one piece.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chunks: Option<Vec<DeclaredChunk>>,
+}
+
+/// A piece of a declared file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DeclaredChunk {
+    /// SHA-256 of its bytes.
+    pub hash: ContentHash,
+    /// How many there are: at most 4 MiB.
+    #[schema(minimum = 1, maximum = 4_194_304)]
+    pub size: u32,
 }
 
 /// The answer of `POST …/upload`.
@@ -124,10 +142,24 @@ pub struct UploadSession {
     /// already.
     #[schema(pattern = "^(upload:[0-9a-f]{64}:[0-9a-f-]{36}|existing:[0-9a-f]{64})$")]
     pub upload_session_id: String,
-    /// For `upload:` exactly two, `archive.tar.gz` then `manifest.json`; for `existing:` none.
+    /// For `upload:` exactly two, `archive.tar.gz` then `manifest.json`; for `existing:`, and with
+    /// `parts`, none.
     pub files: Vec<UploadTarget>,
     /// When session and URLs expire.
     pub expires_at: Timestamp,
+    /// What is to be sent, if the request asked for parts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub parts: Option<Vec<UploadPart>>,
+}
+
+/// A part of an upload: chunks that the server lacks, and has not been sent yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UploadPart {
+    /// Absolute, opaque. `PUT` the part to it; it needs no authentication.
+    pub upload_url: String,
+    /// The chunks that the part holds, in this order.
+    pub chunks: Vec<ContentHash>,
 }
 
 /// Where to put one object.

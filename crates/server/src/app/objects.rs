@@ -139,7 +139,10 @@ impl App {
     {
         let limit = match object {
             UploadObject::Archive => archive_max_bytes(self.settings.version_max_bytes),
-            UploadObject::Manifest | UploadObject::Declaration => limits::MANIFEST_JSON_MAX_BYTES,
+            UploadObject::Part(_) => limits::UPLOAD_PART_MAX_BYTES,
+            UploadObject::Manifest | UploadObject::Declaration | UploadObject::Base => {
+                limits::MANIFEST_JSON_MAX_BYTES
+            }
         };
         match self.blobs.upload_put(session, object, stream, limit).await {
             Ok(_) => Ok(()),

@@ -1,10 +1,12 @@
 //! Volumes and artifacts, which work alike (API 8).
 
-use vm0_blob::CommitError;
+use vm0_blob::{CommitError, PreparedVersion};
 use vm0_model::name::is_storage_name;
 use vm0_model::reference::{VersionRef, VersionRefError, choose_match};
 use vm0_model::wire::page::Page;
-use vm0_model::wire::storages::{ArtifactFields, Storage, StorageDetail, StorageVersion};
+use vm0_model::wire::storages::{
+    ArtifactFields, DeclaredFile, Storage, StorageDetail, StorageVersion,
+};
 use vm0_model::{ApiError, ErrorCode, StorageId, StorageKind, VersionId};
 use vm0_store::record::{
     Key, StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord,
@@ -256,18 +258,19 @@ impl App {
         &self,
         storage: &StorageRecord,
         session: &str,
-        declared: &[vm0_model::wire::storages::DeclaredFile],
+        declared: &[DeclaredFile],
         request: CommitRequest,
     ) -> Result<StorageVersionRecord, AppError> {
-        let base = match &storage.head {
-            Some(head) => Some(self.blobs.manifest_get(head.manifest_id).await?),
-            None => None,
+        let prepared = match self.upload_prepare(storage, session, declared).await {
+            Err(error) => {
+                // The same commit, sent twice, may have been faster and removed what was put.
+                let upload = self.store.upload_view(&request.upload_session_id).await?;
+                let committed = upload.and_then(|upload| upload.committed);
+                let version = committed.ok_or(error)?;
+                return self.commit_existing(storage, Some(version), &request).await;
+            }
+            Ok(prepared) => prepared,
         };
-        let prepared = self
-            .blobs
-            .version_prepare(storage.id, declared, session, base)
-            .await
-            .map_err(commit_fault)?;
         let keep = self.blobs.keep().await?;
         let committed = self.blobs.version_publish(&keep, prepared).await?;
         let version = StorageVersionRecord {
@@ -294,6 +297,28 @@ impl App {
             );
         }
         Ok(version)
+    }
+
+    /// The version that an upload is found to be.
+    async fn upload_prepare(
+        &self,
+        storage: &StorageRecord,
+        session: &str,
+        declared: &[DeclaredFile],
+    ) -> Result<PreparedVersion, AppError> {
+        if let Some(base) = self.parts_base(session).await? {
+            return self
+                .parts_prepare(storage.id, session, declared, base)
+                .await;
+        }
+        let base = match &storage.head {
+            Some(head) => Some(self.blobs.manifest_get(head.manifest_id).await?),
+            None => None,
+        };
+        self.blobs
+            .version_prepare(storage.id, declared, session, base)
+            .await
+            .map_err(commit_fault)
     }
 
     async fn commit_version(
@@ -331,7 +356,7 @@ pub(super) fn head_conflict() -> ApiError {
     .with_param("expected_version_id")
 }
 
-fn commit_fault(error: CommitError) -> AppError {
+pub(super) fn commit_fault(error: CommitError) -> AppError {
     let code = match &error {
         CommitError::Incomplete(_) => ErrorCode::UploadIncomplete,
         CommitError::Invalid(_) => ErrorCode::UploadInvalid,

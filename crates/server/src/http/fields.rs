@@ -68,7 +68,8 @@ impl Fields {
         Value::Object(self.object)
     }
 
-    fn path(&self, key: &str) -> String {
+    /// Where a field stands in the body.
+    pub(super) fn path(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 

@@ -60,10 +60,7 @@ async fn object_put(
         drain_unless_expecting(&parts.headers, &mut stream).await;
         return Err(error.into());
     }
-    let names = [UploadObject::Archive, UploadObject::Manifest];
-    let object = names
-        .into_iter()
-        .find(|object| object.file_name() == ids.second());
+    let object = UploadObject::to_be_put(ids.second());
     let unknown = || ApiError::new(ErrorCode::InvalidSignature, "The URL names no object");
     let object = object.ok_or_else(unknown)?;
     let coming = unless_stalled(&mut stream);

@@ -8,12 +8,13 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use vm0_model::limits::{JSON_BODY_MAX_BYTES, UPLOAD_BODY_MAX_BYTES};
 use vm0_model::wire::page::Page;
 use vm0_model::wire::storages::{
-    DeclaredFile, Storage, StorageDetail, StorageVersion, UploadSession,
+    DeclaredChunk, DeclaredFile, Storage, StorageDetail, StorageVersion, UploadSession,
 };
 use vm0_model::{ApiError, VersionId};
 
@@ -21,7 +22,7 @@ use super::extract::{JsonBytes, JsonObject, KindOfPath, PathIds, QueryValues};
 use super::fields::Fields;
 use super::respond::HttpResult;
 use super::router::{Route, route};
-use crate::app::{App, Caller, CommitRequest};
+use crate::app::{App, Caller, CommitRequest, UploadRequest};
 
 pub(super) fn routes() -> Vec<Route> {
     let both = |method: Method, paths: [&'static str; 2], handler: MethodRouter<App>| {
@@ -131,9 +132,10 @@ async fn upload_create(
     ids: PathIds,
     JsonBytes(body): JsonBytes<UPLOAD_BODY_MAX_BYTES>,
 ) -> HttpResult<Json<UploadSession>> {
-    let files = declared_files(&body)?;
+    let request = upload_request(&body)?;
     Ok(Json(
-        app.upload_create(&caller, kind, ids.first(), files).await?,
+        app.upload_create(&caller, kind, ids.first(), request)
+            .await?,
     ))
 }
 
@@ -186,9 +188,9 @@ fn expected_version(body: &Fields) -> Result<Option<Option<VersionId>>, ApiError
     }
 }
 
-/// The declared files. Each is read on its own, so that a million of them do not stand in memory
-/// as JSON trees.
-fn declared_files(body: &[u8]) -> Result<Vec<DeclaredFile>, ApiError> {
+/// The declared files, and whether they are to be sent in parts. Each file is read on its own, so
+/// that a million of them do not stand in memory as JSON trees.
+fn upload_request(body: &[u8]) -> Result<UploadRequest, ApiError> {
     let fault = |param: &str, why: String| ApiError::invalid(param, why);
     let object: HashMap<Cow<'_, str>, &RawValue> =
         serde_json::from_slice(body).map_err(|error| {
@@ -203,6 +205,12 @@ fn declared_files(body: &[u8]) -> Result<Vec<DeclaredFile>, ApiError> {
     {
         return Err(fault("message", "message must be a string".to_owned()));
     }
+    let parts = match object.get("parts") {
+        Some(parts) => serde_json::from_str::<Option<bool>>(parts.get())
+            .map_err(|_| fault("parts", "parts must be a boolean".to_owned()))?,
+        None => None,
+    };
+    let parts = parts.unwrap_or_default();
     let files = object.get("files").filter(|value| value.get() != "null");
     let files = files.ok_or_else(|| fault("files", "files is required".to_owned()))?;
     let files: Vec<&RawValue> = serde_json::from_str(files.get())
@@ -217,9 +225,26 @@ fn declared_files(body: &[u8]) -> Result<Vec<DeclaredFile>, ApiError> {
             hash: file.string("hash")?,
             executable: file.boolean("executable")?,
             link_target: file.string("link_target")?,
+            chunks: declared_chunks(&file)?.filter(|_| parts),
         })
     };
-    files.into_iter().enumerate().map(file).collect()
+    let files = files.into_iter().enumerate().map(file);
+    let files = files.collect::<Result<_, _>>()?;
+    Ok(UploadRequest { files, parts })
+}
+
+fn declared_chunks(file: &Fields) -> Result<Option<Vec<DeclaredChunk>>, ApiError> {
+    let Some(chunks) = file.raw("chunks").filter(|chunks| !chunks.is_null()) else {
+        return Ok(None);
+    };
+    let chunks = Vec::<DeclaredChunk>::deserialize(chunks);
+    chunks.map(Some).map_err(|error| {
+        let path = file.path("chunks");
+        ApiError::invalid(
+            path.clone(),
+            format!("{path} is not a list of chunks: {error}"),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -227,7 +252,7 @@ mod tests {
     use super::*;
 
     fn param(body: &str) -> String {
-        declared_files(body.as_bytes()).unwrap_err().param.unwrap()
+        upload_request(body.as_bytes()).unwrap_err().param.unwrap()
     }
 
     #[test]
@@ -255,8 +280,19 @@ mod tests {
             "files.0.hash"
         );
         assert_eq!(param(r#"{"files":[],"message":{}}"#), "message");
-        assert_eq!(declared_files(br#"{"files":[],"x":1}"#), Ok(vec![]));
-        let message = br#"{"files":[],"message":null}"#;
-        assert_eq!(declared_files(message), Ok(vec![]));
+        assert_eq!(param(r#"{"files":[],"parts":1}"#), "parts");
+        let bad = r#"{"files":[{"path":"a","size":1,"chunks":[{"hash":"x","size":1}]}]}"#;
+        assert_eq!(param(bad), "files.0.chunks");
+        let none = |parts| UploadRequest {
+            files: Vec::new(),
+            parts,
+        };
+        for (body, parts) in [
+            (r#"{"files":[],"x":1}"#, false),
+            (r#"{"files":[],"message":null,"parts":null}"#, false),
+            (r#"{"files":[],"parts":true}"#, true),
+        ] {
+            assert_eq!(upload_request(body.as_bytes()), Ok(none(parts)), "{body}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod inheritance;
 mod lists;
 mod monitor;
 mod openapi;
+mod parts;
 mod rim;
 mod runner;
 mod runs;

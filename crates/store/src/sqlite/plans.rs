@@ -32,6 +32,7 @@ const STATEMENTS: &[&str] = &[
     storages::BY_ID,
     storages::BY_NAME,
     storages::UPLOADS,
+    storages::UPLOAD_FIND,
     storages::UPLOAD_EXPIRE,
     versions::BY_ID,
     versions::LIST,

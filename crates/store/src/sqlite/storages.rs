@@ -40,6 +40,9 @@ pub(super) const LIST_BY_NAME: &str = select_storage!(
 pub(super) const BY_ID: &str = select_storage!("s.user_id = $1 AND s.kind = $2 AND s.id = $3");
 pub(super) const BY_NAME: &str = select_storage!("s.user_id = $1 AND s.kind = $2 AND s.name = $3");
 pub(super) const UPLOADS: &str = "SELECT id FROM uploads WHERE storage_id = $1";
+pub(super) const UPLOAD_FIND: &str = "SELECT id, storage_id, expires_at, committed, created_at \
+     FROM uploads WHERE storage_id = $1 AND id >= $2 AND id < $3 AND committed IS NULL \
+     AND expires_at > $4 LIMIT 1";
 pub(super) const UPLOAD_EXPIRE: &str = "DELETE FROM uploads WHERE id IN \
      (SELECT id FROM uploads WHERE expires_at < $1 ORDER BY expires_at LIMIT $2) RETURNING id";
 
@@ -156,6 +159,22 @@ impl StorageStore for SqliteStore {
         .bind(id)
         .fetch_optional(&mut *self.reader().await?)
         .await?;
+        row.as_ref().map(upload).transpose()
+    }
+
+    async fn upload_find(
+        &self,
+        storage: StorageId,
+        prefix: &str,
+        valid_until: Timestamp,
+    ) -> Result<Option<UploadRecord>> {
+        let row = sqlx::query(UPLOAD_FIND)
+            .bind(storage.to_string())
+            .bind(prefix.to_owned())
+            .bind(prefix_end(prefix))
+            .bind(valid_until.micros())
+            .fetch_optional(&mut *self.reader().await?)
+            .await?;
         row.as_ref().map(upload).transpose()
     }
 

@@ -65,6 +65,7 @@ macro_rules! contract_suite {
                 a_commit_moves_the_head_and_keeps_the_first_row,
                 a_commit_that_expects_another_head_is_refused,
                 only_one_of_two_commits_that_expect_the_same_head_wins,
+                an_open_upload_is_found_by_what_it_uploads,
                 uploads_expire_oldest_first,
                 a_name_is_taken_once_for_each_kind,
                 a_deleted_storage_takes_its_versions_and_uploads_along;

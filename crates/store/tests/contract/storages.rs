@@ -114,6 +114,33 @@ pub(crate) async fn only_one_of_two_commits_that_expect_the_same_head_wins(
     assert_eq!(won.count(), 1);
 }
 
+pub(crate) async fn an_open_upload_is_found_by_what_it_uploads(factory: &dyn StoreFactory) {
+    let world = World::new(factory).await;
+    let (volume, other) = (world.volume("data").await, world.volume("other").await);
+    let upload = UploadRecord {
+        id: "upload:aa:1".to_owned(),
+        storage_id: volume.id,
+        expires_at: at(10),
+        committed: None,
+        created_at: at(0),
+    };
+    world.store.upload_create(upload.clone()).await.unwrap();
+    let find = async |storage, prefix: &str, now| {
+        let found = world.store.upload_find(storage, prefix, at(now)).await;
+        found.unwrap()
+    };
+    assert_eq!(find(volume.id, "upload:aa:", 9).await, Some(upload));
+    assert_eq!(find(volume.id, "upload:aa:", 10).await, None);
+    assert_eq!(find(volume.id, "upload:ab:", 9).await, None);
+    assert_eq!(find(other.id, "upload:aa:", 9).await, None);
+    let used = StorageCommit {
+        upload: Some("upload:aa:1".into()),
+        ..commit(volume.id, 1, 1)
+    };
+    world.store.storage_commit(used).await.unwrap();
+    assert_eq!(find(volume.id, "upload:aa:", 9).await, None);
+}
+
 pub(crate) async fn uploads_expire_oldest_first(factory: &dyn StoreFactory) {
     let world = World::new(factory).await;
     let volume = world.volume("data").await;

@@ -7,6 +7,7 @@ use super::cli::{self, CliArgs};
 use super::events::{self, EventsArgs};
 use super::start::{self, StartArgs};
 use super::storage::{self, StorageArgs};
+use super::transfer::{self, TransferArgs};
 use crate::context::Context;
 use crate::error::CommandResult;
 
@@ -36,6 +37,11 @@ pub(crate) enum BenchCommand {
         after_help = "Examples:\n  vm0 bench storage\n  vm0 bench storage --sandbox runc --json"
     )]
     Storage(StorageArgs),
+    /// The server's memory while a file of 4 GiB goes up and comes down
+    #[command(
+        after_help = "Examples:\n  vm0 bench transfer\n  vm0 bench transfer --size 512 --json"
+    )]
+    Transfer(TransferArgs),
 }
 
 /// Does it.
@@ -46,5 +52,6 @@ pub(crate) async fn execute(context: &Context, command: BenchCommand) -> Command
         BenchCommand::Cli(args) => cli::execute(context, args).await,
         BenchCommand::Events(args) => events::execute(context, args).await,
         BenchCommand::Storage(args) => storage::execute(context, args).await,
+        BenchCommand::Transfer(args) => transfer::execute(context, args).await,
     }
 }

@@ -13,9 +13,14 @@ const WORDS: u64 = 2000;
 
 /// Numbers that look random and are the same each time.
 #[derive(Debug)]
-struct Numbers(u64);
+pub(super) struct Numbers(u64);
 
 impl Numbers {
+    /// The same as every time.
+    pub(super) fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -23,7 +28,8 @@ impl Numbers {
         self.0
     }
 
-    fn noise(&mut self, bytes: &mut [u8]) {
+    /// Fills with what does not compress.
+    pub(super) fn noise(&mut self, bytes: &mut [u8]) {
         for word in bytes.chunks_mut(8) {
             let number = self.next().to_le_bytes();
             word.copy_from_slice(&number[..word.len()]);
@@ -44,7 +50,7 @@ impl Numbers {
 
 /// Writes 600 MB: 10,000 files of 20 kB and 8 of 50 MB.
 pub(super) fn write(root: &Path) -> io::Result<()> {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut numbers = Numbers::new();
     let mut text = Vec::with_capacity(SMALL_BYTES + 64);
     for directory in 0..DIRECTORIES {
         let dir = root.join(format!("d{directory:02}"));

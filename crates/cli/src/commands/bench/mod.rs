@@ -19,6 +19,7 @@ mod rivals;
 mod runs;
 mod start;
 mod storage;
+mod transfer;
 mod volume;
 mod watcher;
 

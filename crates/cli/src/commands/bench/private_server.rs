@@ -111,9 +111,22 @@ impl PrivateServer {
 
     /// Bytes of memory that it has at present.
     pub(super) fn resident_bytes(&self) -> Result<u64, Failure> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most bytes of memory that it had since the last time this was asked.
+    pub(super) fn take_peak_bytes(&self) -> Result<u64, Failure> {
+        let bytes = self.status_bytes("VmHWM:")?;
+        let id = self.child.id().unwrap_or_default();
+        // proc(5): 5 sets the peak to what there is at present.
+        std::fs::write(format!("/proc/{id}/clear_refs"), "5")?;
+        Ok(bytes)
+    }
+
+    fn status_bytes(&self, key: &str) -> Result<u64, Failure> {
         let id = self.child.id().unwrap_or_default();
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
         let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
         let kibibytes: u64 = kibibytes.unwrap_or_default();
         Ok(kibibytes * 1024)

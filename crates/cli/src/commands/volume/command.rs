@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use vm0_model::storage::StorageKind;
 
-use super::{clone, init, list, pull, push, status, versions};
+use super::{clone, delete, init, list, pull, push, status, versions};
 use crate::context::Context;
 use crate::error::CommandResult;
+use crate::interrupt::Interrupt;
 use crate::values::version_ref;
 
 /// What to do with volumes or artifacts.
@@ -34,6 +35,9 @@ pub(crate) enum StorageCommand {
     /// Download one into a new directory
     #[command(after_help = "Examples:\n  vm0 artifact clone report out --version 1a2b3c4d")]
     Clone(CloneArgs),
+    /// Delete one with all its versions
+    #[command(after_help = "Examples:\n  vm0 volume delete books\n  vm0 artifact delete report -y")]
+    Delete(DeleteArgs),
 }
 
 /// Options of `init`.
@@ -88,6 +92,16 @@ pub(crate) struct CloneArgs {
     pub(super) version: Option<String>,
 }
 
+/// Options of `delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Name on the server
+    pub(super) name: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
 /// Does it.
 pub(crate) async fn execute(
     context: &Context,
@@ -96,11 +110,16 @@ pub(crate) async fn execute(
 ) -> CommandResult {
     match command {
         StorageCommand::Init(args) => init::execute(context, kind, args),
-        StorageCommand::Push(args) => push::execute(context, kind, args).await,
+        StorageCommand::Push(args) => {
+            // Until the commit is answered the server has nothing, and afterwards all.
+            let mut interrupt = Interrupt::listen()?;
+            interrupt.race(push::execute(context, kind, args)).await
+        }
         StorageCommand::Pull(args) => pull::execute(context, kind, args).await,
         StorageCommand::Status => status::execute(context, kind).await,
         StorageCommand::List => list::execute(context, kind).await,
         StorageCommand::Versions(args) => versions::execute(context, kind, args).await,
         StorageCommand::Clone(args) => clone::execute(context, kind, args).await,
+        StorageCommand::Delete(args) => delete::execute(context, kind, args).await,
     }
 }

@@ -2,6 +2,7 @@
 
 mod clone;
 mod command;
+mod delete;
 mod directory;
 mod fetch;
 mod init;

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
 use crate::files::{LocalFile, Tree, UnpackLimits, unpack};
+use crate::interrupt::Interrupt;
 use crate::units;
 
 /// The local directory beside the head.
@@ -95,20 +96,19 @@ async fn download(
     let dir = tempfile::tempdir()?;
     let archive = dir.path().join("archive.tar.gz");
     let reference = head.id.to_string();
-    let download = client
-        .storage_download(kind, storage.id, Some(&reference))
-        .await?;
-    download.save(&archive, |_| {}).await?;
+    let mut interrupt = Interrupt::listen()?;
+    let download = client.storage_download(kind, storage.id, Some(&reference));
+    let download = interrupt.race(download).await?;
+    interrupt.race(download.save(&archive, |_| {})).await?;
     let files = dir.path().join("files");
     std::fs::create_dir(&files)?;
-    Ok(unpack(
-        &archive,
-        &files,
-        UnpackLimits {
-            files: head.file_count,
-            bytes: head.size,
-        },
-    )?)
+    let limits = UnpackLimits {
+        files: head.file_count,
+        bytes: head.size,
+    };
+    interrupt
+        .blocking(move |stop| unpack(&archive, &files, limits, stop))
+        .await
 }
 
 fn difference(local: &Tree, head: &Tree) -> Local {

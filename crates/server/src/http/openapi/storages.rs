@@ -65,7 +65,12 @@ const UPLOAD: &str = "A version is saved in three steps: declare the files here,
     entries; of their modes only the owner's execute bit counts. It may be left out if `files` is \
     empty. `manifest.json` is an `UploadManifest`, of which only `files` is read: the declared \
     entries, perhaps with hashes that the declaration left out. If content is declared without \
-    its hash or execute bit, the version id in the session id is provisional.";
+    its hash or execute bit, the version id in the session id is provisional. With `parts`, only \
+    what the head of this storage lacks is sent: the answer names, for each part, the chunks that it \
+    holds and where to `PUT` it, and neither archive nor manifest is put. A part is 16 bytes \
+    (`vm0pack`, a zero byte, the number 1 and the number 0 in 32 bits, little-endian) and one zstd \
+    frame with its content size for each chunk. Asked again with the same body, an upload that was \
+    cut goes on: parts that have arrived are not named again.";
 
 const COMMIT: &str = "Checks the uploaded objects against the declaration, stores them as a version \
     and makes it the head. After a fault nothing is stored and the session stays usable until it \
@@ -131,7 +136,10 @@ impl Paths {
             self.operation("upload", Method::POST, self.upload)
                 .text("Declare the files of a version", UPLOAD)
                 .id::<StorageId>(&self.of_id())
-                .body(Body::of::<UploadCreate>(), [("file", upload())])
+                .body(
+                    Body::of::<UploadCreate>(),
+                    [("file", upload()), ("parts", upload_parts())],
+                )
                 .also(Body::of::<UploadManifest>().into_request())
                 .answer(
                     200,
@@ -241,6 +249,11 @@ fn created() -> Value {
 
 fn upload() -> Value {
     json!({ "files": [{ "path": "a.txt", "size": 6, "hash": HASH }] })
+}
+
+fn upload_parts() -> Value {
+    let file = json!({ "path": "a.txt", "size": 6, "hash": HASH, "executable": false });
+    json!({ "files": [file], "parts": true })
 }
 
 fn session() -> Value {

@@ -1,5 +1,10 @@
 //! Volumes and artifacts from the command line, against a real server without a runner.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "all functions here are of tests, and a test that cannot go on has failed"
+)]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -8,22 +13,32 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use vm0_testkit::{Server, ServerOptions};
 
+mod proxy;
+mod table;
+mod transfers;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vm0");
+
 fn server() -> Server {
-    ServerOptions::new(env!("CARGO_BIN_EXE_vm0"), "fake")
+    ServerOptions::new(BINARY, "fake")
         .arg("--no-runner")
         .start()
 }
 
-fn vm0(server: &Server, dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vm0"))
+fn command(server: &Server, dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command
         .args(args)
         .current_dir(dir)
         .env("VM0_API_URL", server.url())
         .env("VM0_TOKEN", server.token())
         .env_remove("VM0_API_KEY")
-        .env("HOME", dir)
-        .output()
-        .expect("vm0 runs")
+        .env("HOME", dir);
+    command
+}
+
+fn vm0(server: &Server, dir: &Path, args: &[&str]) -> Output {
+    command(server, dir, args).output().expect("vm0 runs")
 }
 
 fn ok(server: &Server, dir: &Path, args: &[&str]) -> String {
