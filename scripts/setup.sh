@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 readonly PACKAGES=(
     gcc g++ libc6-dev pkg-config mold e2fsprogs runc mmdebstrap npm git curl jq ca-certificates python3-venv
+    chromium chromium-driver
 )
 readonly RUNSC_MIN=20240101
 readonly SCHEMATHESIS=4.32.5
@@ -17,6 +18,7 @@ elsewhere() {
     say "  Rust (stable, rustup.rs), C and C++ compilers with the static C library (libc.a), mold, e2fsprogs, git, curl, jq"
     say "  runsc from 2024 or later (gvisor.dev/docs/user_guide/install) and runc 1.1 or later"
     say "  python3 with venv, then: python3 -m venv target/schemathesis && target/schemathesis/bin/pip install schemathesis==$SCHEMATHESIS"
+    say "  chromium and its chromedriver, for the test of the pages"
     say "  mmdebstrap and npm, only for 'vm0 image build'"
     exit 1
 }

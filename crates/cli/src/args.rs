@@ -16,7 +16,7 @@ use crate::error::CommandResult;
     name = "vm0",
     version,
     disable_help_subcommand = true,
-    after_help = "Examples:\n  vm0 serve\n  vm0 token create --user me\n  vm0 compose vm0.yaml\n  vm0 run my-agent \"Say hello\""
+    after_help = "Examples:\n  vm0 serve\n  vm0 auth login\n  vm0 compose vm0.yaml\n  vm0 run my-agent \"Say hello\""
 )]
 pub(crate) struct Cli {
     /// Global options.
@@ -64,6 +64,9 @@ pub(crate) enum Command {
     Serve(commands::serve::ServeArgs),
     /// Execute runs of a server elsewhere
     Runner(commands::runner::RunnerArgs),
+    /// Sign in, sign out, and see whether you are
+    #[command(subcommand)]
+    Auth(commands::auth::AuthCommand),
     /// API tokens: make, see and delete them
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
@@ -113,6 +116,7 @@ impl Command {
         match self {
             Self::Serve(args) => commands::serve::execute(context, args).await,
             Self::Runner(args) => commands::runner::execute(context, args).await,
+            Self::Auth(command) => commands::auth::execute(context, command).await,
             Self::Token(command) => commands::token::execute(context, command).await,
             Self::Schedule(command) => commands::schedule::execute(context, command).await,
             Self::Secret(command) => commands::secret::execute(context, command).await,

@@ -1,14 +1,13 @@
-//! Which server, which token, which data directory (CLI 1.2 and 1.3).
+//! Which server, which token, which data directory (CLI 1.2).
 
 use std::env;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use serde::Deserialize;
 use vm0_client::{Client, ServerUrl};
 
+use crate::config_file::ConfigFile;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -26,13 +25,29 @@ pub(crate) enum TokenSource {
     ConfigFile,
 }
 
-impl fmt::Display for TokenSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl TokenSource {
+    /// The variable of the environment that has a token and so comes before the config file.
+    pub(crate) fn of_environment() -> Option<Self> {
+        let mut variables = [Self::ApiKey, Self::Token].into_iter();
+        variables.find(|source| non_empty(source.label()).is_some())
+    }
+
+    /// Its name.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
             Self::ApiKey => "VM0_API_KEY",
             Self::Token => "VM0_TOKEN",
-            Self::ConfigFile => "the config file",
-        })
+            Self::ConfigFile => "config file",
+        }
+    }
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConfigFile => f.write_str("the config file"),
+            variable => f.write_str(variable.label()),
+        }
     }
 }
 
@@ -45,22 +60,15 @@ pub(crate) struct Connection {
     pub(crate) token: Option<(SecretString, TokenSource)>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct ConfigFile {
-    #[serde(rename = "apiUrl")]
-    api_url: Option<String>,
-    token: Option<SecretString>,
-}
-
 impl Connection {
     /// Finds server and token: option, environment, config file, default.
     pub(crate) fn find(api_url: Option<&str>) -> Result<Self, Failure> {
-        let file = read_config_file()?;
+        let file = ConfigFile::read()?;
         let url = |text: &str| {
             text.parse::<ServerUrl>()
                 .map_err(|e| Failure::usage(e.to_string()))
         };
-        let stored = file.api_url.as_deref().map(url).transpose()?;
+        let stored = file.server()?;
         let given = api_url
             .map(str::to_owned)
             .or_else(|| non_empty("VM0_API_URL"));
@@ -71,34 +79,43 @@ impl Connection {
                 None => url(DEFAULT_SERVER)?,
             },
         };
-        let from_file = file.token.filter(|_| stored.as_ref() == Some(&server));
-        let token = non_empty("VM0_API_KEY")
-            .map(|text| (text.into(), TokenSource::ApiKey))
-            .or_else(|| non_empty("VM0_TOKEN").map(|text| (text.into(), TokenSource::Token)))
-            .or_else(|| from_file.map(|token| (token, TokenSource::ConfigFile)));
+        let from_file = file.token()?.filter(|_| stored.as_ref() == Some(&server));
+        let token =
+            from_environment().or_else(|| from_file.map(|token| (token, TokenSource::ConfigFile)));
         Ok(Self { server, token })
     }
 
-    /// A client of the server; warns of a token that can be read on its way.
-    pub(crate) fn client(self, output: &Output) -> Result<Client, Failure> {
-        let Some((token, _)) = self.token else {
-            let failure = Failure::new(
-                Exit::NotAuthenticated,
-                "not_authenticated",
-                "Not authenticated",
-            );
-            return Err(
-                failure.hint("Make a token: vm0 token create --user NAME, then set VM0_TOKEN")
-            );
-        };
+    /// Warns if what is sent to the server can be read on its way.
+    pub(crate) fn warn_if_plain(&self, output: &Output) {
         if self.server.is_plain() && !self.server.is_loopback() {
             output.warn(&format!(
                 "The token is sent to {} without encryption",
                 self.server
             ));
         }
+    }
+
+    /// A client of the server; warns of a token that can be read on its way.
+    pub(crate) fn client(self, output: &Output) -> Result<Client, Failure> {
+        if self.token.is_some() {
+            self.warn_if_plain(output);
+        }
+        let Some((token, _)) = self.token else {
+            let failure = Failure::new(
+                Exit::NotAuthenticated,
+                "not_authenticated",
+                "Not authenticated",
+            );
+            return Err(failure.hint("Sign in: vm0 auth login"));
+        };
         Ok(Client::new(self.server, token)?)
     }
+}
+
+/// The token of the environment; the first variable that is set wins.
+fn from_environment() -> Option<(SecretString, TokenSource)> {
+    let source = TokenSource::of_environment()?;
+    Some((non_empty(source.label())?.into(), source))
 }
 
 /// The environment variable, if it is set and not empty.
@@ -107,25 +124,10 @@ pub(crate) fn non_empty(name: &str) -> Option<String> {
 }
 
 /// The user's own directory for vm0.
-fn home() -> Option<PathBuf> {
+pub(crate) fn home() -> Option<PathBuf> {
     env::var_os("HOME")
         .filter(|home| !home.is_empty())
         .map(|home| Path::new(&home).join(".vm0"))
-}
-
-fn read_config_file() -> Result<ConfigFile, Failure> {
-    let Some(path) = home().map(|home| home.join("config.json")) else {
-        return Ok(ConfigFile::default());
-    };
-    let bad = |why: &dyn fmt::Display| {
-        let message = format!("Failed to read {}: {why}", path.display());
-        Failure::new(Exit::Failed, "config_file", message)
-    };
-    match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| bad(&error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ConfigFile::default()),
-        Err(error) => Err(bad(&error)),
-    }
 }
 
 /// The data directory: option, `VM0_DATA_DIR`, `/var/lib/vm0` for root, else `~/.vm0/data`.

@@ -193,7 +193,7 @@ fn hints_of(code: &str, param: Option<&str>, message: &str) -> Vec<String> {
         }
     }
     let hint = match (code, param) {
-        ("invalid_api_key", _) => "Make one: vm0 token create --user NAME, then set VM0_TOKEN",
+        ("invalid_api_key", _) => "Sign in: vm0 auth login",
         ("resource_not_found", Some("agent" | "agent_id")) => "Create it: vm0 compose vm0.yaml",
         ("resource_not_found", Some("agent_version")) => "See: vm0 agent status NAME",
         ("resource_not_found", Some("session_id" | "checkpoint_id")) => "See: vm0 run list --all",

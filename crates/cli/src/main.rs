@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod config;
+mod config_file;
 mod confirm;
 mod context;
 mod env_file;

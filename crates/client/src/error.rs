@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use vm0_model::wire::auth::DeviceFault;
 use vm0_model::wire::runner::STALE_EPOCH;
 
 /// A call did not succeed.
@@ -21,6 +22,12 @@ pub enum ClientError {
         message: String,
         /// The field at fault.
         param: Option<String>,
+    },
+    /// A program that asks to sign in gets no token.
+    #[error("sign in: {fault}")]
+    Device {
+        /// Why not.
+        fault: DeviceFault,
     },
     /// No connection, or one that broke.
     #[error("reach the server at {server}")]
@@ -69,7 +76,10 @@ impl ClientError {
         match self {
             Self::Api { status, .. } => *status == 408 || *status == 429 || *status >= 500,
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
-            Self::Protocol { .. } | Self::File { .. } | Self::Setup { .. } => false,
+            Self::Device { .. }
+            | Self::Protocol { .. }
+            | Self::File { .. }
+            | Self::Setup { .. } => false,
         }
     }
 
@@ -78,7 +88,10 @@ impl ClientError {
         match self {
             Self::Api { status, .. } => matches!(status, 502..=504),
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
-            Self::Protocol { .. } | Self::File { .. } | Self::Setup { .. } => false,
+            Self::Device { .. }
+            | Self::Protocol { .. }
+            | Self::File { .. }
+            | Self::Setup { .. } => false,
         }
     }
 

@@ -15,6 +15,7 @@ use tokio_util::io::ReaderStream;
 use url::Url;
 use vm0_model::error::ErrorBody;
 use vm0_model::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
+use vm0_model::wire::auth::DeviceRefusal;
 
 use crate::error::ClientError;
 use crate::retry::Retry;
@@ -77,6 +78,11 @@ impl Http {
     /// A call of the API below the server's address.
     pub(crate) fn call(&self, method: Method, segments: &[&str]) -> Call {
         Call::new(method, self.server.join(segments), true)
+    }
+
+    /// A call of the server that needs no token.
+    pub(crate) fn call_open(&self, method: Method, segments: &[&str]) -> Call {
+        Call::new(method, self.server.join(segments), false)
     }
 
     /// A call of a signed address, which needs no token.
@@ -339,7 +345,10 @@ async fn api_error(mut response: Response) -> ClientError {
             message: error.message,
             param: error.param,
         },
-        Err(_) => foreign_error(status),
+        Err(_) => match serde_json::from_slice::<DeviceRefusal>(&body) {
+            Ok(DeviceRefusal { error }) => ClientError::Device { fault: error },
+            Err(_) => foreign_error(status),
+        },
     }
 }
 

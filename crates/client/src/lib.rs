@@ -1,10 +1,11 @@
-//! The typed HTTP client: the public API ([`Client`]), the API between runner and server
+//! The typed HTTP client: the public API ([`Client`]), signing in ([`DeviceClient`]), the API between runner and server
 //! ([`RunnerClient`]) and the event stream of a run ([`RunEvents`], [`RunFollow`]).
 //!
 //! The process installs a TLS provider before it makes a client; this crate names none.
 
 mod agents;
 mod client;
+mod device;
 mod error;
 mod events;
 mod exec;
@@ -25,6 +26,7 @@ mod tokens;
 mod variables;
 
 pub use client::Client;
+pub use device::DeviceClient;
 pub use error::ClientError;
 pub use events::{RunEvent, RunEventBody, RunEvents};
 pub use exec::{ExecError, ExecInput, ExecOutput, ExecReceiver, ExecSender};

@@ -4,7 +4,9 @@
 //! Everything here is a pure function of its arguments: no I/O, no async, no clock. Callers pass
 //! the time and the random bytes in.
 
+pub mod bearer;
 pub mod config;
+pub mod device;
 pub mod error;
 pub mod event;
 pub mod framework;
@@ -22,6 +24,7 @@ pub mod storage;
 pub mod template;
 pub mod time;
 pub mod token;
+pub mod user_code;
 pub mod wire;
 
 pub use error::{ApiError, ErrorCode};

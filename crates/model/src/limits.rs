@@ -189,6 +189,40 @@ pub const TOKEN_EXPIRES_MAX_DAYS: u32 = 365;
 /// `last_used_at` of a token is written at most this often.
 pub const TOKEN_USE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A device code and its user code are valid this long (CLI 9).
+pub const DEVICE_CODE_TTL: Duration = Duration::from_secs(900);
+/// A device code is polled at most this often (CLI 9).
+pub const DEVICE_POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Device codes that wait for a decision at a time.
+pub const DEVICE_CODES_MAX: u32 = 10_000;
+/// Device codes that one address may begin in [`DEVICE_STARTS_WINDOW`].
+pub const DEVICE_STARTS_MAX: u32 = 60;
+/// The time for [`DEVICE_STARTS_MAX`].
+pub const DEVICE_STARTS_WINDOW: Duration = Duration::from_secs(60);
+/// Wrong user codes that a user may enter in [`USER_CODE_TRIES_WINDOW`].
+pub const USER_CODE_TRIES_MAX: u32 = 10;
+/// The time for [`USER_CODE_TRIES_MAX`].
+pub const USER_CODE_TRIES_WINDOW: Duration = Duration::from_secs(900);
+/// Users or addresses whose tries are counted at a time; further ones are refused.
+pub const TRIES_KEYS_MAX: usize = 10_000;
+/// A page of the server keeps its user signed in this long.
+pub const PAGE_SESSION_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Page sessions of one user; of more, the oldest end.
+pub const PAGE_SESSIONS_MAX: u32 = 50;
+/// The link by which the first user signs in is valid this long.
+pub const FIRST_LINK_TTL: Duration = Duration::from_secs(24 * 3600);
+/// A link by which a user signs in on another device is valid this long.
+pub const SIGN_IN_LINK_TTL: Duration = Duration::from_secs(600);
+/// Sign-in links of one user; of more, the oldest end.
+pub const SIGN_IN_LINKS_MAX: u32 = 10;
+/// Device codes, links and page sessions are known this much longer than they are valid, so that a
+/// page can say that one has expired.
+pub const EXPIRED_KEPT: Duration = Duration::from_secs(3600);
+/// The form of a page, in bytes.
+pub const FORM_MAX_BYTES: usize = 8 * KIB as usize;
+/// What a program says of itself when it begins to sign in, in characters.
+pub const CLIENT_NAME_MAX_CHARS: usize = 100;
+
 /// Default page size of a list.
 pub const PAGE_DEFAULT: u32 = 20;
 /// Largest page size of a list.

@@ -18,6 +18,11 @@ pub(crate) fn fresh<Id>(from_uuid: impl FnOnce(Uuid) -> Id) -> Id {
     from_uuid(Uuid::now_v7())
 }
 
+/// The time `span` before `from`.
+pub(crate) fn before(from: Timestamp, span: std::time::Duration) -> Timestamp {
+    from.plus_millis(-i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 2))
+}
+
 /// The time `span` after `from`.
 pub(crate) fn after(from: Timestamp, span: std::time::Duration) -> Timestamp {
     from.plus_millis(i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 2))

@@ -19,12 +19,16 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Base of signed URLs; `http://` and the address if not given.
+    /// Base of links and signed URLs; `http://` and the address if not given.
     pub public_url: Option<String>,
+    /// The name that is proposed to the first user.
+    pub first_user_name: String,
     /// Pending and running runs per user; 0 means any number.
     pub concurrent_run_limit: u32,
     /// A runner token that is accepted without being stored: that of the runner in this process.
     pub builtin_runner_token: Option<TokenSecret>,
+    /// How long a program may wait for a user's approval.
+    pub device_code_ttl: Duration,
     /// Bytes of one version.
     pub version_max_bytes: u64,
     /// Entries of one version.
@@ -42,8 +46,10 @@ impl ServerConfig {
             data_dir,
             listen,
             public_url: None,
+            first_user_name: "admin".to_owned(),
             concurrent_run_limit: 0,
             builtin_runner_token: None,
+            device_code_ttl: limits::DEVICE_CODE_TTL,
             version_max_bytes: limits::VERSION_MAX_BYTES,
             version_max_entries: limits::VERSION_MAX_ENTRIES,
             gc_interval: limits::GC_INTERVAL,

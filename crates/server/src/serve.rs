@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use url::Url;
 use vm0_blob::{ArchiveCache, Blobs};
 use vm0_model::limits;
 use vm0_store::{SecretStore, SqliteStore};
 
-use crate::app::{App, Context, Execs, ObjectCount, Phase, Settings, TokenUse, Wakeups};
+use crate::app::{App, Context, Execs, ObjectCount, Phase, Settings, TokenUse, Tries, Wakeups};
 use crate::config::{ServerConfig, StartError};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::keys::Keys;
@@ -77,6 +78,8 @@ impl Server {
             execs: Arc::new(Execs::new(Arc::clone(&wakeups))),
             wakeups,
             token_use: TokenUse::default(),
+            device_starts: Tries::new(limits::DEVICE_STARTS_MAX, limits::DEVICE_STARTS_WINDOW),
+            code_tries: Tries::new(limits::USER_CODE_TRIES_MAX, limits::USER_CODE_TRIES_WINDOW),
             meters: Meters::new(),
             object_count: ObjectCount::default(),
             settings: settings(&config, address),
@@ -104,13 +107,20 @@ fn settings(config: &ServerConfig, address: SocketAddr) -> Settings {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{address}"),
     };
+    let public_origin = Url::parse(&public_url).map_or_else(
+        |_| public_url.clone(),
+        |url| url.origin().ascii_serialization(),
+    );
     Settings {
         public_url,
+        public_origin,
+        first_user_name: config.first_user_name.clone(),
         concurrent_run_limit: config.concurrent_run_limit,
         builtin_runner_token: config
             .builtin_runner_token
             .as_ref()
             .map(|token| token.hash()),
+        device_code_ttl: config.device_code_ttl,
         version_max_bytes: config.version_max_bytes,
         version_max_entries: config.version_max_entries,
         gc_interval: config.gc_interval,
@@ -127,6 +137,16 @@ impl RunningServer {
     /// `http://` and the address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The address by which the first user signs in, once; none if there is a user already. Each
+    /// call makes the one before void.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn first_link(&self) -> Result<Option<String>, StartError> {
+        Ok(self.app.first_link_create().await?)
     }
 
     /// From now on the public API answers 503 and no run is given out. Open event streams go on,

@@ -16,12 +16,14 @@ use vm0_model::{
 use crate::error::StoreError;
 use crate::record::{
     ActiveRuns, AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord,
-    Appended, CheckpointRecord, ClaimedRun, Key, Leased, ListPage, LogFilter, NewRun, PutOutcome,
+    Appended, CheckpointRecord, ClaimedRun, DeviceCreateOutcome, DeviceDecideOutcome,
+    DeviceDecision, DeviceRecord, DeviceRedeem, DeviceRedeemOutcome, Key, Leased, ListPage,
+    LogFilter, NewDevice, NewPageSession, NewRun, NewSignInLink, PageSessionRecord, PutOutcome,
     References, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
     ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord,
-    SessionFilter, SessionRecord, StorageCommit, StorageCommitOutcome, StorageRecord,
-    StorageVersionRecord, StoredLog, Telemetry, TokenRecord, UploadRecord, UserRecord,
-    UserTokenRecord, VariablePut, VariableRecord,
+    SessionFilter, SessionRecord, SignInLinkOutcome, SignInLinkRecord, SignInLinkUse,
+    StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry,
+    TokenRecord, UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -29,6 +31,8 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// The whole store.
 pub trait Store:
     UserStore
+    + DeviceStore
+    + SignInStore
     + SecretStore
     + VariableStore
     + AgentStore
@@ -43,6 +47,8 @@ pub trait Store:
 }
 impl<T> Store for T where
     T: UserStore
+        + DeviceStore
+        + SignInStore
         + SecretStore
         + VariableStore
         + AgentStore
@@ -76,6 +82,40 @@ pub trait UserStore: Send + Sync + 'static {
     /// Records when tokens were used, unless a later use is recorded. Tokens that are gone are
     /// left out.
     async fn token_touch(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<()>;
+}
+
+/// Programs that ask to sign in (RFC 8628). Codes come hashed.
+#[async_trait]
+pub trait DeviceStore: Send + Sync + 'static {
+    /// Lets a program ask, unless too many do.
+    async fn device_create(&self, device: NewDevice) -> Result<DeviceCreateOutcome>;
+    /// The program whose user code hashes to this, whatever became of it.
+    async fn device_view(&self, user_code_hash: &str) -> Result<Option<DeviceRecord>>;
+    /// Decides about a program, if its code is still open.
+    async fn device_decide(&self, decision: DeviceDecision) -> Result<DeviceDecideOutcome>;
+    /// Records a poll. The first one of an approved code that is not too soon also records the
+    /// token, of the user who approved; no other does.
+    async fn device_redeem(&self, redeem: DeviceRedeem) -> Result<DeviceRedeemOutcome>;
+}
+
+/// Links and sessions of the server's pages. Their secrets come hashed.
+#[async_trait]
+pub trait SignInStore: Send + Sync + 'static {
+    /// Records a link, in the place of the oldest if its user has too many. That for the first
+    /// user takes the place of all others for it; `false` if there is a user.
+    async fn sign_in_link_create(&self, link: NewSignInLink) -> Result<bool>;
+    /// A link, used, expired or not.
+    async fn sign_in_link_view(&self, hash: &str) -> Result<Option<SignInLinkRecord>>;
+    /// Uses a link, once: makes the first user if it is for that one, and begins the session.
+    async fn sign_in_link_use(&self, link: SignInLinkUse) -> Result<SignInLinkOutcome>;
+    /// Begins a session, in the place of the oldest if its user has too many.
+    async fn page_session_create(&self, session: NewPageSession) -> Result<()>;
+    /// A session, expired or not. One that began with a token is gone when the token is.
+    async fn page_session_find(&self, hash: &str) -> Result<Option<PageSessionRecord>>;
+    /// Ends a session; whether there was one.
+    async fn page_session_delete(&self, hash: &str) -> Result<bool>;
+    /// Removes device codes, links and sessions that expired before this time; how many.
+    async fn sign_in_expire(&self, before: Timestamp) -> Result<u64>;
 }
 
 /// Stored secrets. Values come and go encrypted.

@@ -1,17 +1,22 @@
 //! What tests of the whole system need: a real server as its own process, a typed view of its
-//! API, and a model server that follows a script.
+//! API and its pages, a real browser, and a model server that follows a script.
 //!
 //! Only tests and benchmarks use this crate.
 
 pub mod api;
 pub mod archive;
+pub mod browser;
 pub mod host;
 pub mod model;
+pub mod pages;
 pub mod process;
 pub mod server;
 pub mod stream;
 
 pub use api::{Answer, Api};
+pub use browser::Browser;
 pub use model::ModelServer;
+pub use pages::Pages;
+pub use process::TestProcess;
 pub use server::{Server, ServerOptions};
 pub use stream::{EventStream, StreamEvent};

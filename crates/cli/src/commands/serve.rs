@@ -7,11 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vm0_client::ServerUrl;
+use vm0_model::name::is_user_name;
 use vm0_model::token::{TokenKind, TokenSecret};
 use vm0_runner::{Runner, RunnerError, RunningRunner};
 use vm0_server::{DataDirError, RunningServer, Server, ServerConfig, StartError};
 
 use super::runner::RunnerOptions;
+use crate::config::non_empty;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure, chain};
 use crate::exit::Exit;
@@ -74,6 +76,7 @@ pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult
     }
     let token = fresh_runner_token()?;
     let config = ServerConfig {
+        first_user_name: first_user_name(),
         public_url: args.public_url.as_ref().map(ToString::to_string),
         concurrent_run_limit: args.concurrent_run_limit,
         builtin_runner_token: (!args.no_runner).then(|| token.clone()),
@@ -87,6 +90,7 @@ pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult
         true => None,
         false => Some(start_runner(&args.runner, &server, &token, &data_dir).await?),
     };
+    print_first_link(context, &server).await?;
     context
         .output
         .line(&format!("listening on {}", server.url()))?;
@@ -98,6 +102,26 @@ pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult
         () = stop(server, runner, drain) => Ok(Exit::Done),
         () = signal.received() => Ok(Exit::Interrupted),
     }
+}
+
+/// As long as there is no user, the way to become the first one.
+async fn print_first_link(context: &Context, server: &RunningServer) -> Result<(), Failure> {
+    let link = server.first_link().await;
+    if let Some(link) = link.map_err(|error| start_failure(&error))? {
+        let output = &context.output;
+        output.error_line("First start. Open this link once to sign in as the first user:");
+        output.error_line(&format!("  {link}"));
+    }
+    Ok(())
+}
+
+/// The name to propose to the first user: that of who started the server.
+fn first_user_name() -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"];
+    let mut names = names.into_iter().filter_map(non_empty);
+    names
+        .find(|name| is_user_name(name) && name != "root")
+        .unwrap_or_else(|| "admin".to_owned())
 }
 
 async fn start_runner(

@@ -5,6 +5,7 @@
 //! it calls optional is skipped when it is `None`.
 
 pub mod agents;
+pub mod auth;
 pub mod exec;
 pub mod page;
 pub mod runner;

@@ -1,17 +1,20 @@
 //! What every operation works with.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use vm0_blob::{ArchiveCache, Blobs};
+use vm0_model::UserId;
 use vm0_model::token::TokenHash;
 use vm0_store::Store;
 
 use super::execs::Execs;
 use super::monitor::ObjectCount;
 use super::token_use::TokenUse;
+use super::tries::Tries;
 use super::wakeups::Wakeups;
 use crate::keys::Keys;
 use crate::monitor::Meters;
@@ -30,12 +33,18 @@ pub(crate) enum Phase {
 /// What the operator decided.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Base of signed URLs, without a trailing slash.
+    /// Base of links and signed URLs, without a trailing slash.
     pub(crate) public_url: String,
+    /// Scheme, host and port of it.
+    pub(crate) public_origin: String,
+    /// The name that is proposed to the first user.
+    pub(crate) first_user_name: String,
     /// Pending and running runs per user; 0 means any number.
     pub(crate) concurrent_run_limit: u32,
     /// A runner token that is accepted without being stored.
     pub(crate) builtin_runner_token: Option<TokenHash>,
+    /// How long a program may wait for a user's approval.
+    pub(crate) device_code_ttl: Duration,
     /// Bytes of one version.
     pub(crate) version_max_bytes: u64,
     /// Entries of one version.
@@ -55,6 +64,10 @@ pub(crate) struct Context {
     pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) execs: Arc<Execs>,
     pub(crate) token_use: TokenUse,
+    /// Programs that an address lets ask to sign in.
+    pub(crate) device_starts: Tries<IpAddr>,
+    /// Wrong user codes.
+    pub(crate) code_tries: Tries<UserId>,
     pub(crate) meters: Meters,
     pub(crate) object_count: ObjectCount,
     pub(crate) settings: Settings,

@@ -1,5 +1,7 @@
 //! Why an operation failed: what the caller is told, and what the log is told.
 
+use std::time::Duration;
+
 use vm0_blob::BlobError;
 use vm0_model::{ApiError, ErrorCode};
 use vm0_store::StoreError;
@@ -18,6 +20,12 @@ pub(crate) enum AppError {
     /// The server is stopping.
     #[error("serve a request while stopping")]
     Stopping,
+    /// The caller tries too often.
+    #[error("serve a caller that tries too often")]
+    TooMany {
+        /// When it may try again.
+        retry_after: Duration,
+    },
     /// The database failed.
     #[error("use the database")]
     Store(#[from] StoreError),

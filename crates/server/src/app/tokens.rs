@@ -33,7 +33,7 @@ pub(crate) struct RunnerCaller {
     pub(crate) name: String,
 }
 
-fn refused() -> AppError {
+pub(super) fn refused() -> AppError {
     ApiError::new(ErrorCode::InvalidApiKey, "Invalid API key provided").into()
 }
 
@@ -67,7 +67,7 @@ impl App {
         }
     }
 
-    async fn token_valid(&self, secret: &TokenSecret) -> Result<TokenRecord, AppError> {
+    pub(super) async fn token_valid(&self, secret: &TokenSecret) -> Result<TokenRecord, AppError> {
         let found = self.store.token_find(&secret.hash().to_string()).await?;
         let token = found.ok_or_else(refused)?;
         let now = clock::now();
@@ -179,7 +179,7 @@ pub(crate) fn fresh_token(
     (secret, token)
 }
 
-fn expiry(now: Timestamp, days: u32) -> Timestamp {
+pub(super) fn expiry(now: Timestamp, days: u32) -> Timestamp {
     clock::after(now, DAY * days)
 }
 
@@ -187,7 +187,7 @@ fn token_id(id: &str) -> Result<TokenId, ApiError> {
     id.parse().map_err(|_| ApiError::not_found("token", id))
 }
 
-fn parse(bearer: Option<&str>, kind: TokenKind) -> Result<TokenSecret, AppError> {
+pub(super) fn parse(bearer: Option<&str>, kind: TokenKind) -> Result<TokenSecret, AppError> {
     let secret: TokenSecret = bearer.ok_or_else(refused)?.parse().map_err(|_| refused())?;
     if secret.kind() == kind {
         Ok(secret)

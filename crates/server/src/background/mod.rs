@@ -1,9 +1,10 @@
-//! What time demands: schedules are due, leases and upload sessions expire, uses of tokens are recorded, what nothing
-//! refers to is removed.
+//! What time demands: schedules are due, leases, upload sessions and sign-ins expire, uses of tokens
+//! are recorded, what nothing refers to is removed.
 
 mod garbage;
 mod leases;
 mod schedules;
+mod sign_in;
 mod tasks;
 mod tokens;
 mod uploads;

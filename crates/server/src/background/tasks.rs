@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{garbage, leases, schedules, tokens, uploads};
+use super::{garbage, leases, schedules, sign_in, tokens, uploads};
 use crate::app::App;
 
 const LEASES_INTERVAL: Duration = Duration::from_secs(2);
 const SCHEDULES_INTERVAL: Duration = Duration::from_secs(1);
+const SIGN_IN_INTERVAL: Duration = Duration::from_secs(60);
 const TOKENS_INTERVAL: Duration = Duration::from_secs(3);
 const UPLOADS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -22,6 +23,9 @@ pub(crate) fn start(app: &App) -> JoinSet<()> {
     }));
     tasks.spawn(every(SCHEDULES_INTERVAL, app.clone(), |app| async move {
         schedules::run_due(&app).await
+    }));
+    tasks.spawn(every(SIGN_IN_INTERVAL, app.clone(), |app| async move {
+        sign_in::expire(&app).await
     }));
     tasks.spawn(every(TOKENS_INTERVAL, app.clone(), |app| async move {
         tokens::record_due(&app).await

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, FORWARDED};
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -43,11 +44,14 @@ pub(super) async fn authenticate(
 
 /// The peer is this machine itself, and no proxy that speaks for another one.
 fn is_local(request: &Request) -> bool {
-    let headers = request.headers();
     let peer = request.extensions().get::<Peer>();
     peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback())
-        && !headers.contains_key(FORWARDED)
-        && !headers.contains_key(FORWARDED_FOR)
+        && !is_forwarded(request.headers())
+}
+
+/// Whether the peer is a proxy, which speaks for another one.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED) || headers.contains_key(FORWARDED_FOR)
 }
 
 fn bearer(request: &Request) -> Option<&str> {

@@ -193,7 +193,12 @@ fn declared_length(headers: &HeaderMap) -> u64 {
     value.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, AppError> {
+/// The bytes of a body of at most this many.
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, AppError> {
     let mut stream = body.into_data_stream();
     if declared_length(headers) > limit as u64 {
         drain_unless_expecting(headers, &mut stream).await;

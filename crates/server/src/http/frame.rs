@@ -12,6 +12,7 @@ use futures::FutureExt;
 use tracing::Instrument;
 use vm0_model::{ApiError, ErrorCode};
 
+use super::pages;
 use crate::app::{App, AppError, Phase};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,7 +25,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("v1");
 pub(super) async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = format!("req_{}", hex::encode(rand::random::<[u8; 16]>()));
     let span = tracing::info_span!(
-        "request", id, method = %request.method(), path = request.uri().path()
+        "request", id, method = %request.method(), path = shown_path(request.uri().path())
     );
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -44,6 +45,15 @@ pub(super) async fn frame(State(app): State<App>, request: Request, next: Next) 
     }
     headers.insert(API_VERSION, VERSION);
     response
+}
+
+/// The path for the log: a one-time link signs in whoever reads it.
+fn shown_path(path: &str) -> &str {
+    if path.starts_with(pages::LINK_PREFIX) {
+        pages::LINK_PREFIX
+    } else {
+        path
+    }
 }
 
 async fn answer(app: &App, request: Request, next: Next) -> Response {

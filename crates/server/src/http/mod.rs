@@ -2,6 +2,7 @@
 
 mod agents;
 mod auth;
+mod device_auth;
 mod events;
 mod execs;
 mod extract;
@@ -13,6 +14,7 @@ mod metrics;
 mod monitor;
 mod objects;
 mod openapi;
+mod pages;
 mod range;
 mod respond;
 mod router;

@@ -1,5 +1,7 @@
 //! How an error is answered: the one place that decides status, body and headers; and how a PUT is.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +20,9 @@ impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         if let Self::StaleEpoch = self {
             return stale_epoch();
+        }
+        if let Self::TooMany { retry_after } = self {
+            return too_many(retry_after);
         }
         let outside = self.outside();
         if outside.code == ErrorCode::InternalError {
@@ -55,6 +60,25 @@ fn code_header(code: ErrorCode) -> Option<(HeaderName, HeaderValue)> {
         }
         _ => None,
     }
+}
+
+/// Not among the codes of the public API: what it answers is outside of that.
+fn too_many(retry_after: Duration) -> Response {
+    let detail = ErrorDetail {
+        kind: ErrorCode::ConcurrentRunLimitExceeded.kind().to_owned(),
+        code: "rate_limit_exceeded".to_owned(),
+        message: "Too many requests. Please try again later.".to_owned(),
+        param: None,
+    };
+    let body = Json(ErrorBody { error: detail });
+    let headers = [(header::RETRY_AFTER, seconds_up(retry_after).into())];
+    let headers: [(HeaderName, HeaderValue); 1] = headers;
+    (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
+}
+
+/// Whole seconds, at least one.
+pub(super) fn seconds_up(span: Duration) -> u64 {
+    span.as_millis().div_ceil(1000).clamp(1, 86_400) as u64
 }
 
 fn stale_epoch() -> Response {

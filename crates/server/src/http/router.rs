@@ -8,8 +8,8 @@ use axum::routing::MethodRouter;
 use vm0_model::{ApiError, ErrorCode};
 
 use super::{
-    agents, auth, events, execs, frame, health, logs, metrics, monitor, objects, openapi, runner,
-    runs, schedules, secrets, sessions, storages, tokens, variables,
+    agents, auth, device_auth, events, execs, frame, health, logs, metrics, monitor, objects,
+    openapi, pages, runner, runs, schedules, secrets, sessions, storages, tokens, variables,
 };
 use crate::app::{App, AppError};
 
@@ -54,6 +54,8 @@ fn routes() -> Vec<Route> {
         variables::routes(),
         schedules::routes(),
         tokens::routes(),
+        device_auth::routes(),
+        pages::routes(),
         runner::routes(),
     ]
     .into_iter()

@@ -2,18 +2,24 @@
 
 mod agents;
 mod claims;
+mod devices;
 mod garbage;
 mod logs;
 mod pages;
 mod runs;
 mod schedules;
 mod sessions;
+mod sign_in;
 mod storages;
 mod users;
 mod values;
 
 pub use agents::{AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord};
 pub use claims::{ActiveRuns, Appended, ClaimedRun, ClaimedVolume, Leased};
+pub use devices::{
+    DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord, DeviceRedeem,
+    DeviceRedeemOutcome, DeviceTokenRecord, NewDevice,
+};
 pub use garbage::{Extent, References, Telemetry};
 pub use logs::{LogFilter, LogPosition, StoredLog};
 pub use pages::{Key, ListPage, ListPosition};
@@ -23,6 +29,10 @@ pub use runs::{
 };
 pub use schedules::{ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord};
 pub use sessions::{CheckpointRecord, NewCheckpoint, SessionFilter, SessionRecord};
+pub use sign_in::{
+    NewPageSession, NewSignInLink, PageSessionRecord, SignInLinkOutcome, SignInLinkRecord,
+    SignInLinkUse,
+};
 pub use storages::{
     SavedVersion, StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord,
     UploadRecord,

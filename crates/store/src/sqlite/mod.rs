@@ -8,7 +8,7 @@
 //! | `writer` | the one connection that writes |
 //! | `columns`, `batch` | rows out, rows in |
 //! | `token_cache` | tokens found lately |
-//! | `users`, `secrets`, `variables`, `agents`, `storages`, `runs`, `events`, `sessions`, `schedules` | one file per trait |
+//! | `users`, `devices`, `sign_in`, `secrets`, `variables`, `agents`, `schedules`, `storages`, `runs`, `events`, `sessions` | one file per trait |
 //! | `versions` | recording a version and moving a head, for commits and runs |
 //! | `run_create`, `run_claim`, `run_finish` | transactions of a run |
 //! | `logs`, `metrics` | transactions of a run's telemetry |
@@ -17,6 +17,7 @@
 mod agents;
 mod batch;
 mod columns;
+mod devices;
 mod events;
 mod garbage;
 mod logs;
@@ -33,6 +34,7 @@ mod schedules;
 mod schema;
 mod secrets;
 mod sessions;
+mod sign_in;
 mod storages;
 mod store;
 mod token_cache;

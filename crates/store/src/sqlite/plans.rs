@@ -5,14 +5,24 @@ use sqlx::Row;
 
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::{
-    agents, events, logs, metrics, monitor, run_claim, run_create, runs, schedules, secrets,
-    sessions, storages, users, variables, versions,
+    agents, devices, events, logs, metrics, monitor, run_claim, run_create, runs, schedules,
+    secrets, sessions, sign_in, storages, users, variables, versions,
 };
 
 const STATEMENTS: &[&str] = &[
     users::TOKEN_LIST,
     users::TOKEN_VIEW,
     users::TOKEN_BY_HASH,
+    devices::COUNT_WAITING,
+    devices::BY_USER_CODE,
+    devices::BY_CODE,
+    sign_in::LINK,
+    sign_in::SESSION,
+    sign_in::LINKS_TOO_MANY,
+    sign_in::SESSIONS_TOO_MANY,
+    sign_in::EXPIRED[0],
+    sign_in::EXPIRED[1],
+    sign_in::EXPIRED[2],
     secrets::LIST,
     secrets::VIEW,
     secrets::VALUE,

@@ -13,6 +13,8 @@ use crate::sqlite::store::SqliteStore;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+pub(super) const USER_ANY: &str = "SELECT id FROM users LIMIT 1";
+
 macro_rules! select_user_token {
     ($rest:literal) => {
         concat!(
@@ -39,7 +41,7 @@ impl UserStore for SqliteStore {
     }
 
     async fn user_any(&self) -> Result<bool> {
-        let id: Option<String> = sqlx::query_scalar("SELECT id FROM users LIMIT 1")
+        let id: Option<String> = sqlx::query_scalar(USER_ANY)
             .fetch_optional(&mut *self.reader().await?)
             .await?;
         Ok(id.is_some())
@@ -107,7 +109,7 @@ impl UserStore for SqliteStore {
     }
 }
 
-async fn user_ensure(
+pub(super) async fn user_ensure(
     connection: &mut SqliteConnection,
     id: UserId,
     name: String,
@@ -135,7 +137,10 @@ async fn user_ensure(
     })
 }
 
-async fn token_create(connection: &mut SqliteConnection, token: TokenRecord) -> Result<()> {
+pub(super) async fn token_create(
+    connection: &mut SqliteConnection,
+    token: TokenRecord,
+) -> Result<()> {
     let (user, runner) = match token.owner {
         TokenOwner::User(user) => (Some(user.id.to_string()), None),
         TokenOwner::Runner(name) => (None, Some(name)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod claims;
+pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod finishes;
 pub(crate) mod garbage;
@@ -11,6 +12,7 @@ pub(crate) mod pages;
 pub(crate) mod runs;
 pub(crate) mod schedules;
 pub(crate) mod sessions;
+pub(crate) mod sign_in;
 pub(crate) mod storages;
 pub(crate) mod users;
 pub(crate) mod values;
@@ -51,6 +53,17 @@ macro_rules! contract_suite {
                 the_tokens_of_a_user_are_listed_newest_first,
                 a_token_of_another_user_does_not_exist,
                 a_use_is_not_replaced_by_an_earlier_one;
+            devices:
+                an_approved_code_gives_its_token_to_one_of_many_polls,
+                a_code_is_decided_once,
+                an_expired_code_is_worth_nothing,
+                no_two_codes_are_alike_and_only_so_many_wait;
+            sign_in:
+                the_first_user_is_made_by_one_of_many_uses,
+                a_link_for_the_first_user_is_void_once_there_is_one,
+                a_link_of_a_user_signs_in_that_user_once_and_in_time,
+                a_session_ends_with_its_token_or_by_itself,
+                of_too_many_sessions_the_oldest_end;
             values:
                 any_sequence_of_changes_is_that_of_a_map,
                 a_value_of_another_user_does_not_exist,

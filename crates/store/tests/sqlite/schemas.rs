@@ -6,15 +6,19 @@ use std::path::Path;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use vm0_model::RunStatus;
+use vm0_model::device::DeviceStatus;
 use vm0_store::record::{Key, TokenOwner};
 use vm0_store::{
-    AgentStore, EventStore, RunStore, SecretStore, SessionStore, SqliteStore, StoreError,
-    UserStore, VariableStore,
+    AgentStore, DeviceStore, EventStore, RunStore, SecretStore, SessionStore, SignInStore,
+    SqliteStore, StoreError, UserStore, VariableStore,
 };
+
+use crate::contract::world::at;
 
 const SCHEMA_1: &str = include_str!("../golden/schema_0001.sql");
 const SCHEMA_6: &str = include_str!("../golden/schema_0006.sql");
 const SCHEMA_7: &str = include_str!("../golden/schema_0007.sql");
+const SCHEMA_8: &str = include_str!("../golden/schema_0008.sql");
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
@@ -118,6 +122,23 @@ async fn the_stored_values_of_schema_7_read_back() {
     let secret = store.secret_view(user.id, "API_KEY").await.unwrap();
     let secret = secret.expect("the secret is there");
     assert!(secret.updated_at > secret.created_at);
+}
+
+#[tokio::test]
+async fn codes_links_and_sessions_of_schema_8_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = restored(&directory.path().join("vm0.db"), SCHEMA_8).await;
+    let waiting = store.device_view("user-1").await.unwrap().unwrap();
+    assert_eq!(waiting.grant.status, DeviceStatus::Pending);
+    assert_eq!(waiting.client.as_deref(), Some("vm0/0.1.0"));
+    let approved = store.device_view("user-2").await.unwrap().unwrap();
+    assert_eq!(approved.grant.status, DeviceStatus::Approved);
+    assert_eq!(approved.grant.polled_at, Some(at(1)));
+    let first = store.sign_in_link_view("link-1").await.unwrap().unwrap();
+    assert_eq!((first.user, first.used), (None, true));
+    let link = store.sign_in_link_view("link-2").await.unwrap().unwrap();
+    let session = store.page_session_find("session-1").await.unwrap().unwrap();
+    assert_eq!((link.user, link.used), (Some(session.user), false));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(super) async fn checks(context: &Context) -> Vec<Check> {
     let client = match connection.client(&context.output) {
         Ok(client) => client,
         Err(_) if !has_token => {
-            let fix = "Make one: vm0 token create --user NAME, then set VM0_TOKEN";
+            let fix = "Sign in: vm0 auth login";
             return vec![Check::warn(
                 GROUP,
                 "token",
@@ -47,7 +47,7 @@ pub(super) async fn checks(context: &Context) -> Vec<Check> {
     let token = match client.agent_list(None, &PageQuery::default()).await {
         Ok(_) => Check::ok(GROUP, "token", "accepted"),
         Err(error) => {
-            let fix = "Make one: vm0 token create --user NAME, then set VM0_TOKEN";
+            let fix = "Sign in: vm0 auth login";
             Check::fail(GROUP, "token", chain(&error), fix)
         }
     };
