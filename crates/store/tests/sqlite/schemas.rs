@@ -9,8 +9,8 @@ use vm0_model::RunStatus;
 use vm0_model::device::DeviceStatus;
 use vm0_store::record::{Key, TokenOwner};
 use vm0_store::{
-    AgentStore, DeviceStore, EventStore, RunStore, SecretStore, SessionStore, SignInStore,
-    SqliteStore, StoreError, UserStore, VariableStore,
+    AgentStore, DeviceStore, EventStore, RunStore, ScheduleStore, SecretStore, SessionStore,
+    SignInStore, SqliteStore, StoreError, UserStore, VariableStore,
 };
 
 use crate::contract::world::at;
@@ -19,6 +19,7 @@ const SCHEMA_1: &str = include_str!("../golden/schema_0001.sql");
 const SCHEMA_6: &str = include_str!("../golden/schema_0006.sql");
 const SCHEMA_7: &str = include_str!("../golden/schema_0007.sql");
 const SCHEMA_8: &str = include_str!("../golden/schema_0008.sql");
+const SCHEMA_9: &str = include_str!("../golden/schema_0009.sql");
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
@@ -139,6 +140,24 @@ async fn codes_links_and_sessions_of_schema_8_read_back() {
     let link = store.sign_in_link_view("link-2").await.unwrap().unwrap();
     let session = store.page_session_find("session-1").await.unwrap().unwrap();
     assert_eq!((link.user, link.used), (Some(session.user), false));
+}
+
+#[tokio::test]
+async fn a_database_of_schema_9_reads_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = restored(&directory.path().join("vm0.db"), SCHEMA_9).await;
+    let later = at(10_000);
+    let due = store.schedule_list_due(later, 10).await.unwrap();
+    let [(user, schedule)] = due.as_slice() else {
+        panic!("{due:?}")
+    };
+    assert_eq!(user.name, "maria");
+    assert_eq!(schedule.request.cron, "0 9 * * 1-5");
+    assert_eq!(schedule.request.prompt, "Sum it up");
+    assert_eq!(
+        schedule.last_error.as_deref(),
+        Some("The server did not run")
+    );
 }
 
 #[tokio::test]
