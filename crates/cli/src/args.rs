@@ -85,6 +85,8 @@ pub(crate) enum Command {
     /// Images that sandboxes start from
     #[command(subcommand)]
     Image(commands::image::ImageCommand),
+    /// Begin an agent: write vm0.yaml and AGENTS.md
+    Init(commands::init::InitArgs),
     /// Create or update an agent from vm0.yaml
     Compose(commands::compose::ComposeArgs),
     /// See agents
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Schedule(commands::schedule::ScheduleCommand),
     /// Run a command in the sandbox of a running run
     Exec(commands::exec::ExecArgs),
+    /// From a directory with vm0.yaml to a result
+    Cook(Box<commands::cook::CookArgs>),
     /// What a run said and did
     Logs(commands::logs::LogsArgs),
     /// Input files of runs
@@ -105,6 +109,8 @@ pub(crate) enum Command {
     /// Working directories of runs
     #[command(subcommand)]
     Artifact(commands::volume::StorageCommand),
+    /// Script with which a shell completes commands
+    Completion(commands::completion::CompletionArgs),
     /// Measure this machine
     #[command(subcommand)]
     Bench(commands::bench::BenchCommand),
@@ -125,10 +131,12 @@ impl Command {
             Self::Gc(args) => commands::gc::execute(context, args).await,
             Self::Fsck(args) => commands::fsck::execute(context, args).await,
             Self::Image(command) => commands::image::execute(context, command).await,
+            Self::Init(args) => commands::init::execute(context, args).await,
             Self::Compose(args) => commands::compose::execute(context, args).await,
             Self::Agent(command) => commands::agent::execute(context, command).await,
             Self::Run(args) => commands::run::execute(context, *args).await,
             Self::Exec(args) => commands::exec::execute(context, args).await,
+            Self::Cook(args) => commands::cook::execute(context, *args).await,
             Self::Logs(args) => commands::logs::execute(context, args).await,
             Self::Volume(command) => {
                 commands::volume::execute(context, StorageKind::Volume, command).await
@@ -136,6 +144,7 @@ impl Command {
             Self::Artifact(command) => {
                 commands::volume::execute(context, StorageKind::Artifact, command).await
             }
+            Self::Completion(args) => commands::completion::execute(context, &args),
             Self::Bench(command) => commands::bench::execute(context, command).await,
         }
     }

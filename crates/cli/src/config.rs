@@ -58,6 +58,8 @@ pub(crate) struct Connection {
     pub(crate) server: ServerUrl,
     /// The token and its source.
     pub(crate) token: Option<(SecretString, TokenSource)>,
+    /// Whether the user has named the server: by option, environment or config file.
+    pub(crate) named: bool,
 }
 
 impl Connection {
@@ -72,6 +74,7 @@ impl Connection {
         let given = api_url
             .map(str::to_owned)
             .or_else(|| non_empty("VM0_API_URL"));
+        let named = given.is_some() || stored.is_some();
         let server = match given {
             Some(text) => url(&text)?,
             None => match &stored {
@@ -82,7 +85,11 @@ impl Connection {
         let from_file = file.token()?.filter(|_| stored.as_ref() == Some(&server));
         let token =
             from_environment().or_else(|| from_file.map(|token| (token, TokenSource::ConfigFile)));
-        Ok(Self { server, token })
+        Ok(Self {
+            server,
+            token,
+            named,
+        })
     }
 
     /// Warns if what is sent to the server can be read on its way.

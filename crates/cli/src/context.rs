@@ -15,6 +15,7 @@ pub(crate) struct Context {
     /// Where text goes.
     pub(crate) output: Output,
     api_url: Option<String>,
+    no_color: bool,
     data_dir: Option<PathBuf>,
 }
 
@@ -24,8 +25,22 @@ impl Context {
         Self {
             output: Output::new(global.json, global.quiet, global.no_color),
             api_url: global.api_url.clone(),
+            no_color: global.no_color,
             data_dir: global.data_dir.clone(),
         }
+    }
+
+    /// The global options again, for a command that this one starts.
+    pub(crate) fn global_args(&self) -> Vec<String> {
+        let flags = [
+            ("--json", self.output.is_json()),
+            ("--quiet", self.output.is_quiet()),
+            ("--no-color", self.no_color),
+        ];
+        let flags = flags.into_iter().filter(|(_, on)| *on);
+        let mut args: Vec<String> = flags.map(|(name, _)| name.to_owned()).collect();
+        args.extend(self.api_url.as_ref().map(|url| format!("--api-url={url}")));
+        args
     }
 
     /// The server and the token for it.

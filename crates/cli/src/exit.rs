@@ -49,6 +49,26 @@ impl Exit {
         }
     }
 
+    /// The code with which a command of ours ended.
+    pub(crate) fn of_code(code: Option<i32>) -> Self {
+        let all = [
+            Self::Done,
+            Self::Failed,
+            Self::Usage,
+            Self::NotAuthenticated,
+            Self::NotFound,
+            Self::RunFailed,
+            Self::RunTimedOut,
+            Self::RunCancelled,
+            Self::Unreachable,
+            Self::Interrupted,
+        ];
+        let found = all
+            .into_iter()
+            .find(|exit| Some(i32::from(exit.code())) == code);
+        found.unwrap_or(Self::Failed)
+    }
+
     /// The code of a run's outcome; an active run has none of its own.
     pub(crate) const fn of_run(status: RunStatus) -> Self {
         match status {

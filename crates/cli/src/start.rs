@@ -4,8 +4,10 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 
 use crate::args::{Cli, Command};
+use crate::commands::completion::VARIABLE;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
@@ -15,6 +17,9 @@ use crate::output::Output;
 /// Reads the command line, does the command and reports its failure.
 pub(crate) fn start() -> Exit {
     vm0_runner::install_crypto_provider();
+    if let Some(exit) = complete() {
+        return exit;
+    }
     let cli = match Cli::try_parse_from(globals_first(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -34,6 +39,19 @@ pub(crate) fn start() -> Exit {
     match run(command, &context) {
         Ok(exit) => exit,
         Err(failure) => context.report(failure),
+    }
+}
+
+/// Offers what may come next, if this is a shell that asks for it.
+fn complete() -> Option<Exit> {
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(Cli::command)
+        .var(VARIABLE)
+        .try_complete(std::env::args_os(), here.as_deref());
+    match asked {
+        Ok(false) => None,
+        Ok(true) => Some(Exit::Done),
+        Err(_) => Some(Exit::Failed),
     }
 }
 

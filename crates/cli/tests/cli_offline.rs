@@ -52,7 +52,13 @@ const COMMANDS: &[&[&str]] = &[
     &["image", "build"],
     &["image", "list"],
     &["image", "rm"],
+    &["init"],
     &["compose"],
+    &["cook"],
+    &["cook", "continue"],
+    &["cook", "resume"],
+    &["cook", "logs"],
+    &["completion"],
     &["agent", "list"],
     &["agent", "status"],
     &["run"],
@@ -179,7 +185,10 @@ fn a_configuration_is_validated_without_a_server() {
     let dir = temporary();
     let missing = vm0(dir.path(), &["compose", "--dry-run"], &[]);
     assert_eq!(missing.status.code(), Some(1));
-    assert_eq!(stderr(&missing), "✗ Config file not found: vm0.yaml\n");
+    assert_eq!(
+        stderr(&missing),
+        "✗ Config file not found: vm0.yaml\n  Make one: vm0 init\n"
+    );
     let good = "version: \"1.0\"\nagents:\n  demo:\n    framework: shell\n";
     std::fs::write(dir.path().join("vm0.yaml"), good).unwrap();
     let output = vm0(dir.path(), &["compose", "--dry-run", "--json"], &[]);
@@ -188,7 +197,7 @@ fn a_configuration_is_validated_without_a_server() {
     std::fs::write(dir.path().join("vm0.yaml"), good.replace("shell", "bash")).unwrap();
     let output = vm0(dir.path(), &["compose", "--dry-run"], &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("vm0.yaml:4: agents.demo.framework: invalid value 'bash'"));
+    assert!(stderr(&output).contains("vm0.yaml:4:5: agents.demo.framework: invalid value 'bash'"));
 }
 
 #[test]

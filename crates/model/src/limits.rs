@@ -78,6 +78,16 @@ pub const ENVIRONMENT_MAX_BYTES: usize = 128 * KIB as usize;
 pub const STORED_VALUE_MAX_BYTES: usize = 64 * KIB as usize;
 /// An agent file, in bytes.
 pub const CONFIG_MAX_BYTES: usize = MIB as usize;
+/// A file of instructions, in bytes (agents 1.6).
+pub const INSTRUCTIONS_FILE_MAX_BYTES: u64 = 256 * KIB;
+/// The files of one skill, in bytes together (agents 1.6).
+pub const SKILL_MAX_BYTES: u64 = 16 * MIB;
+/// Files and links of one skill (agents 1.6).
+pub const SKILL_MAX_FILES: usize = 1_000;
+/// What git may write on the client's disk to fetch skills from one repository, in bytes.
+pub const SKILL_REPOSITORY_MAX_BYTES: u64 = 512 * MIB;
+/// Time for one call of git while skills are fetched.
+pub const SKILL_FETCH_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// An event, in bytes of JSON; longer strings are cut and marked.
 pub const EVENT_MAX_BYTES: usize = MIB as usize;

@@ -149,13 +149,13 @@ pub fn validate_link_target(target: &str) -> Result<(), LinkTargetError> {
 }
 
 /// Directories that nothing may be mounted at or below.
-const RESERVED_TREES: [&str; 12] = [
+pub(crate) const RESERVED_TREES: [&str; 12] = [
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
     "/vm0",
 ];
 
 /// Directories that themselves may not be a mount.
-const RESERVED_PATHS: [&str; 4] = ["/", HOME, "/tmp", "/var/tmp"];
+pub(crate) const RESERVED_PATHS: [&str; 4] = ["/", HOME, "/tmp", "/var/tmp"];
 
 /// Why a path cannot be the working directory or a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

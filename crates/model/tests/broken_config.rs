@@ -9,7 +9,7 @@ fn every_problem_of_a_file_is_reported_with_its_line() {
     let problems = from_yaml(BROKEN).unwrap_err();
     let lines: Vec<_> = problems
         .iter()
-        .map(|problem| format!("vm0.yaml:{}: {problem}", problem.line.unwrap_or(0)))
+        .map(|problem| problem.in_file("vm0.yaml"))
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
 }

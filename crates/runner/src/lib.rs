@@ -12,6 +12,7 @@ pub mod images;
 
 mod agent;
 mod boot;
+mod bundle;
 mod chain;
 mod checkpoint;
 mod claim;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use vm0_blob::TreeGuard;
 use vm0_egress::Gateway;
-use vm0_model::config::{AgentConfig, Instructions};
+use vm0_model::config::AgentConfig;
 use vm0_model::framework::{
     CommandContext, CommandError, Stdin as CommandStdin, agent_command_line,
 };
@@ -15,6 +15,7 @@ use vm0_sandbox::image::ImageLease;
 use vm0_sandbox::{ExecSpec, GuestFile, MountSpec, PLATFORM_DIR, SandboxSpec, Stdin};
 
 use crate::agent::{Agent, relocated, resources, settings};
+use crate::bundle::{self, BundleError};
 use crate::chain::chain;
 use crate::environment::environment;
 use crate::history::{self, HistoryError};
@@ -82,6 +83,9 @@ pub(crate) enum PrepareError {
     /// The history is broken.
     #[error("history: {}", chain(.0))]
     HistoryFormat(#[from] HistoryError),
+    /// Instructions or skills cannot be had.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// There is no command line for this prompt.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -95,7 +99,9 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
         .host
         .images
         .resolve(config.image.as_deref(), &config.framework.name)?;
-    let (history, (trees, base)) = tokio::try_join!(history_files(run, &config), fetch(run))?;
+    let placing = async { Ok(bundle::place(run, &config).await?) };
+    let (history, (trees, base), placed) =
+        tokio::try_join!(history_files(run, &config), fetch(run), placing)?;
     let resumed = spec.conversation.clone().filter(|_| !history.is_empty());
     let mut agent = Agent {
         resources: resources(&config),
@@ -111,17 +117,17 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     agent.program = exec.argv.first().cloned().unwrap_or_default();
     let mut files = settings(&agent.config, &exec.env);
     files.extend(history);
-    files.extend(instructions(&agent.config));
+    files.extend(placed.instructions);
     let gateway = network::gateway(run, &agent.config);
     let sandbox = SandboxSpec {
         id: format!("vm0-{}-{}", run.id(), run.link.epoch),
         dir: run.sandbox_dir(),
         image: image.root,
-        mounts: mounts(run, &agent.config, &trees),
+        mounts: mounts(run, &agent.config, &trees, placed.skills),
         resources: agent.resources,
         network: gateway.is_some(),
     };
-    let trees = trees.into_iter().flatten().collect();
+    let trees = trees.into_iter().flatten().chain(placed.tree).collect();
     let held = Held {
         trees,
         image: image.lease,
@@ -197,15 +203,20 @@ async fn base(run: &Run, what: String, version: MountedVersion) -> Result<Base, 
     Ok(Base { id, manifest })
 }
 
-/// The working directory and the volumes; `trees` are in the same order.
-fn mounts(run: &Run, config: &AgentConfig, trees: &[Option<TreeGuard>]) -> Vec<MountSpec> {
+/// The working directory, the volumes and the skills; `trees` are of the first two, in this order.
+fn mounts(
+    run: &Run,
+    config: &AgentConfig,
+    trees: &[Option<TreeGuard>],
+    skills: Vec<MountSpec>,
+) -> Vec<MountSpec> {
     let volumes = run.spec.volumes.iter().map(|volume| volume.path.as_str());
     let targets = std::iter::once(config.working_dir.as_str()).chain(volumes);
     let mounts = targets.zip(trees).map(|(target, tree)| MountSpec {
         target: target.to_owned(),
         lower: tree.as_ref().map(|tree| tree.path().to_owned()),
     });
-    let mut mounts: Vec<MountSpec> = mounts.collect();
+    let mut mounts: Vec<MountSpec> = mounts.chain(skills).collect();
     mounts.sort_by_key(|mount| SandboxPath::parse(&mount.target).map_or(0, |path| path.depth()));
     mounts
 }
@@ -259,16 +270,6 @@ fn exec(
     })
 }
 
-fn instructions(config: &AgentConfig) -> Option<GuestFile> {
-    match &config.instructions {
-        Some(Instructions::Text(text)) => Some(GuestFile {
-            path: config.framework.places.instructions.clone(),
-            bytes: text.clone().into_bytes(),
-        }),
-        Some(Instructions::Path(_)) | None => None,
-    }
-}
-
 async fn log_inputs(run: &Run, agent: &Agent) {
     let journal = &run.journal;
     journal
@@ -280,6 +281,10 @@ async fn log_inputs(run: &Run, agent: &Agent) {
             "volume {} version {version} at {}",
             volume.name, volume.path
         );
+        journal.info(Phase::Prepare, text).await;
+    }
+    if let Some(bundle) = &run.spec.bundle {
+        let text = format!("bundle version {}", bundle.version_id.short());
         journal.info(Phase::Prepare, text).await;
     }
     if let Some(artifact) = &run.spec.artifact {

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use vm0_client::{Client, PageQuery, collect_pages};
 use vm0_model::config::AgentConfig;
 use vm0_model::wire::agents::{AgentDetail, AgentVersion};
 
+use crate::commands::completion;
 use crate::confirm::confirm_delete;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
@@ -43,7 +45,7 @@ pub(crate) enum AgentCommand {
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// NAME, NAME:VERSION or the agent's id
-    #[arg(value_parser = agent_ref)]
+    #[arg(value_parser = agent_ref, add = ArgValueCompleter::new(completion::agents))]
     agent: AgentRef,
 }
 

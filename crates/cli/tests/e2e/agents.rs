@@ -40,7 +40,7 @@ fn images(framework: &str) -> PathBuf {
     root.clone()
 }
 
-fn server(kind: &str, framework: &str, model: &ModelServer) -> Server {
+pub(crate) fn server(kind: &str, framework: &str, model: &ModelServer) -> Server {
     let images = images(framework);
     options(kind)
         .link("runner/images", images.join("runner/images"))

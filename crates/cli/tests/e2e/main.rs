@@ -5,6 +5,8 @@
 
 mod agents;
 mod archives;
+mod bundles;
+mod cook;
 mod crash;
 mod exec;
 mod images;

@@ -1,14 +1,16 @@
 //! The fields of one agent.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 
-use crate::config::agent::{AgentConfig, Instructions, Mount, Resources, VolumeConfig};
+use crate::config::agent::{AgentConfig, Instructions, Resources, VolumeConfig};
 use crate::config::custom::read_custom;
 use crate::config::document::Origin;
 use crate::config::field::{Field, Fields};
 use crate::config::firewall::read_firewall;
 use crate::config::host::HostPattern;
 use crate::config::image::is_image_name;
+use crate::config::mount_fields::{read_mounts, taken_paths};
 use crate::config::network_fields::read_network;
 use crate::config::problem::Problems;
 use crate::config::secret_fields::{check_against_network, read_secrets};
@@ -20,7 +22,8 @@ use crate::name::is_variable_name;
 use crate::network::NetworkPolicy;
 use crate::path::SandboxPath;
 
-const KEYS: [&str; 18] = [
+/// Keys of an agent.
+pub(super) const KEYS: [&str; 18] = [
     "framework",
     "description",
     "instructions",
@@ -41,11 +44,21 @@ const KEYS: [&str; 18] = [
     "experimental_runner",
 ];
 
-const DESCRIPTION_MAX_CHARS: usize = 1000;
+/// Keys of `resources`.
+pub(super) const RESOURCES_KEYS: [&str; 4] = ["cpus", "memory_mb", "disk_mb", "pids"];
+
+/// Keys of `experimental_runner`.
+pub(super) const RUNNER_KEYS: [&str; 1] = ["group"];
+
+pub(super) const DESCRIPTION_MAX_CHARS: usize = 1000;
+pub(super) const SKILLS_MAX: usize = 32;
+pub(super) const CPUS: RangeInclusive<f64> = 0.1..=256.0;
+pub(super) const MEMORY_MB: RangeInclusive<u32> = 64..=1_048_576;
+pub(super) const DISK_MB: RangeInclusive<u32> = 64..=10_485_760;
+pub(super) const PIDS: RangeInclusive<u32> = 16..=65_536;
+pub(super) const DEFAULT_FRAMEWORK: &str = "claude-code";
+pub(super) const DEFAULT_WORKING_DIR: &str = "/home/user/workspace";
 const INSTRUCTIONS_MAX_BYTES: usize = 64 << 10;
-const SKILLS_MAX: usize = 32;
-const DEFAULT_FRAMEWORK: &str = "claude-code";
-const DEFAULT_WORKING_DIR: &str = "/home/user/workspace";
 
 /// What the fields of an agent are checked against.
 #[derive(Debug)]
@@ -84,12 +97,8 @@ pub(super) fn read_agent(
         .and_then(|field| field.integer(problems, 1..=RUN_TIMEOUT_MAX_SECONDS));
     let description = read_description(&fields, problems);
     let environment = read_environment(&fields, problems);
-    let mounts = read_mounts(
-        &fields,
-        surroundings.volumes,
-        working_dir.as_ref(),
-        problems,
-    );
+    let taken = taken_paths(working_dir.as_ref(), framework, &skills);
+    let mounts = read_mounts(&fields, surroundings.volumes, &taken, problems);
     let image = read_image(&fields, problems);
     let resources = read_resources(&fields, problems);
     let custom = read_custom(
@@ -250,46 +259,6 @@ fn read_environment(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String
     environment
 }
 
-fn read_mounts(
-    fields: &Fields<'_>,
-    volumes: &BTreeMap<String, VolumeConfig>,
-    working_dir: Option<&SandboxPath>,
-    problems: &mut Problems,
-) -> Vec<Mount> {
-    let Some(field) = fields.get("volumes") else {
-        return Vec::new();
-    };
-    let mut mounts: Vec<Mount> = Vec::new();
-    for (field, text) in field.strings(problems, 0..=usize::MAX).unwrap_or_default() {
-        let split = text.split_once(':');
-        let Some((key, path)) =
-            split.filter(|(key, path)| !key.is_empty() && path.starts_with('/'))
-        else {
-            problems.add(&field, "must have the form key:/absolute/path");
-            continue;
-        };
-        if !volumes.contains_key(key) {
-            problems.add(
-                &field,
-                format_args!("volume '{key}' is not defined under volumes"),
-            );
-        }
-        match SandboxPath::parse(path) {
-            Ok(path)
-                if working_dir == Some(&path) || mounts.iter().any(|other| other.path == path) =>
-            {
-                problems.add(&field, format_args!("{path} is mounted twice"));
-            }
-            Ok(path) => mounts.push(Mount {
-                key: key.to_owned(),
-                path,
-            }),
-            Err(error) => problems.add(&field, error),
-        }
-    }
-    mounts
-}
-
 fn read_working_dir(fields: &Fields<'_>, problems: &mut Problems) -> Option<SandboxPath> {
     let Some(field) = fields.get("working_dir") else {
         return SandboxPath::parse(DEFAULT_WORKING_DIR).ok();
@@ -316,12 +285,12 @@ fn read_resources(fields: &Fields<'_>, problems: &mut Problems) -> Resources {
     let Some(field) = fields.get("resources") else {
         return resources;
     };
-    let Some(fields) = field.fields(problems, &["cpus", "memory_mb", "disk_mb", "pids"]) else {
+    let Some(fields) = field.fields(problems, &RESOURCES_KEYS) else {
         return resources;
     };
     if let Some(cpus) = fields
         .get("cpus")
-        .and_then(|field| field.number(problems, 0.1..=256.0))
+        .and_then(|field| field.number(problems, CPUS))
     {
         #[expect(
             clippy::cast_possible_truncation,
@@ -339,16 +308,16 @@ fn read_resources(fields: &Fields<'_>, problems: &mut Problems) -> Resources {
             *place = value;
         }
     };
-    read("memory_mb", 64..=1_048_576, &mut resources.memory_mb);
-    read("disk_mb", 64..=10_485_760, &mut resources.disk_mb);
-    read("pids", 16..=65_536, &mut resources.pids);
+    read("memory_mb", MEMORY_MB, &mut resources.memory_mb);
+    read("disk_mb", DISK_MB, &mut resources.disk_mb);
+    read("pids", PIDS, &mut resources.pids);
     resources
 }
 
 /// `experimental_runner` is accepted without effect.
 fn check_runner(fields: &Fields<'_>, problems: &mut Problems) {
     if let Some(field) = fields.get("experimental_runner")
-        && let Some(fields) = field.fields(problems, &["group"])
+        && let Some(fields) = field.fields(problems, &RUNNER_KEYS)
         && let Some(group) = fields.get("group")
     {
         group.string(problems);

@@ -5,7 +5,7 @@ use crate::config::field::{Field, Fields};
 use crate::config::problem::Problems;
 use crate::config::skill::is_inside;
 
-const HISTORY_MAX: usize = 16;
+pub(super) const HISTORY_MAX: usize = 16;
 
 /// Reads the commands of an agent.
 pub(super) fn read_custom(

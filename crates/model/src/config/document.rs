@@ -1,6 +1,7 @@
 //! The top level of a configuration: `version`, `agents`, `volumes`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -17,10 +18,16 @@ use crate::reference::VERSION_PREFIX_MIN_CHARS;
 use crate::template::{TemplateSource, has_template, templates};
 
 /// Most entries of the top-level `volumes`.
-const VOLUMES_MAX: usize = 32;
+pub(super) const VOLUMES_MAX: usize = 32;
 
 /// Characters of `version`.
-const VERSION_MAX_CHARS: usize = 32;
+pub(super) const VERSION_MAX_CHARS: usize = 32;
+
+/// Keys of the whole.
+pub(super) const TOP_KEYS: [&str; 3] = ["version", "agents", "volumes"];
+
+/// Keys of an entry of the top-level `volumes`.
+pub(super) const VOLUME_KEYS: [&str; 3] = ["name", "version", "optional"];
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +49,28 @@ pub fn from_yaml(text: &str) -> Result<(Value, AgentConfig), Vec<Problem>> {
         Some(root) => read_document(&root, Origin::File, problems),
         None => Err(problems.into_sorted()),
     }
+}
+
+/// The value of a YAML document that keeps the rules of agents 1.1, whatever it means.
+///
+/// # Errors
+/// Every problem, in document order.
+pub fn yaml_value(text: &str) -> Result<Value, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let root = yaml::read(text, &mut problems);
+    let problems = problems.into_sorted();
+    match root {
+        Some(root) if problems.is_empty() => Ok(root.to_json()),
+        _ => Err(problems),
+    }
+}
+
+/// A problem with the value at `path` of a text that [`from_yaml`] has read, found by looking at
+/// what lies beside the file.
+pub fn problem_at(text: &str, path: &str, fault: impl fmt::Display) -> Problem {
+    let root = yaml::read(text, &mut Problems::default());
+    let at = root.as_ref().and_then(|root| root.at_path(path));
+    Problem::new(at.map(|node| node.at).unwrap_or_default(), path, fault)
 }
 
 pub(super) fn from_json(config: &Value) -> Result<(Value, AgentConfig), Vec<Problem>> {
@@ -68,7 +97,7 @@ fn read_document(
 }
 
 fn read_top(root: &Field<'_>, origin: Origin, problems: &mut Problems) -> Option<AgentConfig> {
-    let top = root.fields(problems, &["version", "agents", "volumes"])?;
+    let top = root.fields(problems, &TOP_KEYS)?;
     check_version(&top, problems);
     let volumes = top
         .get("volumes")
@@ -155,7 +184,7 @@ fn read_volume(field: &Field<'_>, problems: &mut Problems) -> VolumeConfig {
         version: "latest".to_owned(),
         optional: false,
     };
-    let Some(fields) = field.fields(problems, &["name", "version", "optional"]) else {
+    let Some(fields) = field.fields(problems, &VOLUME_KEYS) else {
         return volume;
     };
     if let Some(field) = fields.require(problems, "name") {

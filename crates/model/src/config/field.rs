@@ -241,8 +241,10 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
     if key == "apps" && known.contains(&"framework") {
         return "unknown key 'apps'; put the tools into the image".to_owned();
     }
+    let near = |name: &&&str| key.len().abs_diff(name.len()) <= SUGGESTION_MAX_DISTANCE;
     let nearest = known
         .iter()
+        .filter(near)
         .map(|name| (strsim::levenshtein(key, name), name))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| {

@@ -6,12 +6,21 @@ use ipnet::IpNet;
 
 use crate::config::field::{Field, Fields};
 use crate::config::host::HostPattern;
-use crate::config::network_fields::{default_ports, read_cidr, read_domain};
+use crate::config::network_fields::{RULES_MAX, default_ports, read_cidr, read_domain};
 use crate::config::problem::Problems;
 use crate::network::{NetworkMode, NetworkPolicy, NetworkRule, RuleAction, RuleTarget};
 
-const RULES_MAX: usize = 200;
-const ACTIONS: [(&str, RuleAction); 2] = [("ALLOW", RuleAction::Allow), ("DENY", RuleAction::Deny)];
+/// Keys of the section.
+pub(super) const KEYS: [&str; 4] = [
+    "enabled",
+    "rules",
+    "experimental_mitm",
+    "experimental_seal_secrets",
+];
+/// Keys of an entry of `rules`.
+pub(super) const RULE_KEYS: [&str; 4] = ["domain", "ip", "action", "final"];
+pub(super) const ACTIONS: [(&str, RuleAction); 2] =
+    [("ALLOW", RuleAction::Allow), ("DENY", RuleAction::Deny)];
 
 /// An entry of `rules`.
 enum Entry {
@@ -24,13 +33,7 @@ pub(super) fn read_firewall(
     field: &Field<'_>,
     problems: &mut Problems,
 ) -> (NetworkPolicy, Vec<HostPattern>) {
-    let known = [
-        "enabled",
-        "rules",
-        "experimental_mitm",
-        "experimental_seal_secrets",
-    ];
-    let Some(fields) = field.fields(problems, &known) else {
+    let Some(fields) = field.fields(problems, &KEYS) else {
         return Default::default();
     };
     let mut flag = |key, default| {
@@ -92,7 +95,7 @@ fn read_rules(fields: &Fields<'_>, problems: &mut Problems) -> (NetworkMode, Vec
 }
 
 fn read_entry(field: &Field<'_>, problems: &mut Problems) -> Option<Entry> {
-    let fields = field.fields(problems, &["domain", "ip", "action", "final"])?;
+    let fields = field.fields(problems, &RULE_KEYS)?;
     let (domain, ip, last) = (fields.get("domain"), fields.get("ip"), fields.get("final"));
     if let (None, None, Some(last)) = (domain, ip, last) {
         if let Some(action) = fields.get("action") {

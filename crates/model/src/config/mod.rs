@@ -12,11 +12,14 @@ mod field;
 mod firewall;
 mod host;
 mod image;
+mod mount_fields;
 mod network_fields;
 mod node;
 mod problem;
+mod schema;
 mod secret_fields;
 mod skill;
+mod skill_file;
 mod version;
 mod yaml;
 
@@ -24,8 +27,10 @@ pub use agent::{
     AgentConfig, CustomCommand, Inject, Instructions, Mount, Resources, SecretBinding, SecretHost,
     VolumeConfig,
 };
-pub use document::from_yaml;
+pub use document::{from_yaml, problem_at, yaml_value};
 pub use host::HostPattern;
 pub use problem::Problem;
+pub use schema::{config_schema, config_schema_json};
 pub use skill::{SkillSource, SkillSourceError};
+pub use skill_file::{SkillNeeds, skill_needs};
 pub use version::{agent_version_id, canonical_json, stored_config};

@@ -10,21 +10,29 @@ use crate::config::node::NodeValue;
 use crate::config::problem::Problems;
 use crate::network::{NetworkMode, NetworkPolicy, NetworkRule, RuleAction, RuleTarget};
 
-const RULES_MAX: usize = 200;
+/// Keys of `network`.
+pub(super) const KEYS: [&str; 3] = ["mode", "inspect", "rules"];
+/// Keys of an entry of `rules`.
+pub(super) const RULE_KEYS: [&str; 7] = [
+    "domain", "ip", "cidr", "ports", "methods", "paths", "action",
+];
+pub(super) const RULES_MAX: usize = 200;
+pub(super) const MODES: [(&str, NetworkMode); 3] = [
+    ("public", NetworkMode::Public),
+    ("allowlist", NetworkMode::Allowlist),
+    ("none", NetworkMode::None),
+];
+pub(super) const ACTIONS: [(&str, RuleAction); 2] =
+    [("allow", RuleAction::Allow), ("deny", RuleAction::Deny)];
 
 /// Reads `network`.
 pub(super) fn read_network(field: &Field<'_>, problems: &mut Problems) -> NetworkPolicy {
-    let Some(fields) = field.fields(problems, &["mode", "inspect", "rules"]) else {
+    let Some(fields) = field.fields(problems, &KEYS) else {
         return NetworkPolicy::default();
     };
-    let modes = [
-        ("public", NetworkMode::Public),
-        ("allowlist", NetworkMode::Allowlist),
-        ("none", NetworkMode::None),
-    ];
     let mode = fields
         .get("mode")
-        .and_then(|field| field.choice(problems, &modes));
+        .and_then(|field| field.choice(problems, &MODES));
     let mode = mode.unwrap_or_default();
     let inspect = fields
         .get("inspect")
@@ -46,15 +54,11 @@ pub(super) fn read_network(field: &Field<'_>, problems: &mut Problems) -> Networ
 }
 
 fn read_rule(field: &Field<'_>, problems: &mut Problems) -> Option<NetworkRule> {
-    let known = [
-        "domain", "ip", "cidr", "ports", "methods", "paths", "action",
-    ];
-    let fields = field.fields(problems, &known)?;
-    let actions = [("allow", RuleAction::Allow), ("deny", RuleAction::Deny)];
+    let fields = field.fields(problems, &RULE_KEYS)?;
     let action = fields
         .require(problems, "action")
         .cloned()
-        .and_then(|field| field.choice(problems, &actions));
+        .and_then(|field| field.choice(problems, &ACTIONS));
     let is_domain = fields.get("domain").is_some();
     let ports = read_ports(&fields, is_domain, problems);
     if !is_domain {

@@ -71,6 +71,19 @@ impl Node {
         Some(Self { at, value })
     }
 
+    /// The node at a dot path; list positions are numbers.
+    pub(super) fn at_path(&self, path: &str) -> Option<&Self> {
+        path.split('.')
+            .try_fold(self, |node, part| match &node.value {
+                NodeValue::List(items) => items.get(part.parse::<usize>().ok()?),
+                NodeValue::Map(entries) => {
+                    let entry = entries.iter().find(|(key, _)| key == part);
+                    entry.map(|(_, node)| node)
+                }
+                _ => None,
+            })
+    }
+
     /// The tree as JSON.
     pub(super) fn to_json(&self) -> Value {
         match &self.value {

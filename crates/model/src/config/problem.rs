@@ -31,6 +31,15 @@ impl Problem {
         }
     }
 
+    /// `FILE:LINE:COLUMN: PATH: TEXT`, as compilers write it and editors read it.
+    pub fn in_file(&self, file: impl fmt::Display) -> String {
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => format!("{file}:{line}:{column}: {self}"),
+            (Some(line), None) => format!("{file}:{line}: {self}"),
+            _ => format!("{file}: {self}"),
+        }
+    }
+
     /// The answer of the API: `param` is the path below `config`, the message `PATH: TEXT`.
     pub fn api_error(&self) -> ApiError {
         let param = if self.path.is_empty() {

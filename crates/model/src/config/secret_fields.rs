@@ -9,7 +9,9 @@ use crate::config::problem::Problems;
 use crate::name::is_variable_name;
 use crate::network::NetworkMode;
 
-const HOSTS_MAX: usize = 32;
+/// Keys of a secret.
+pub(super) const KEYS: [&str; 3] = ["hosts", "inject", "expose"];
+pub(super) const HOSTS_MAX: usize = 32;
 const DEFAULT_PORT: u16 = 443;
 
 /// Reads `secrets`.
@@ -67,7 +69,7 @@ pub(super) fn check_against_network(
 }
 
 fn read_binding(field: &Field<'_>, problems: &mut Problems) -> Option<SecretBinding> {
-    let fields = field.fields(problems, &["hosts", "inject", "expose"])?;
+    let fields = field.fields(problems, &KEYS)?;
     let expose = fields
         .get("expose")
         .and_then(|field| field.boolean(problems))

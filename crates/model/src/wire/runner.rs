@@ -81,6 +81,9 @@ pub struct RunSpec {
     pub artifact: Option<ArtifactMount>,
     /// Volumes to mount, in the order of the configuration.
     pub volumes: Vec<VolumeMount>,
+    /// The version of the volume `agent-bundles` that holds the agent's instructions and skills.
+    #[serde(default)]
+    pub bundle: Option<MountedVersion>,
     /// The session it continues.
     pub session_id: Option<SessionId>,
     /// The conversation to resume.

@@ -125,6 +125,7 @@ fn agent(agent: Value, prompt: &str) -> RunSpec {
         started_at: now(),
         artifact: None,
         volumes: Vec::new(),
+        bundle: None,
         session_id: None,
         conversation: None,
     }

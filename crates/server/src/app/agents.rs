@@ -1,10 +1,10 @@
 //! Agents and their versions (API 3).
 
 use serde_json::Value;
-use vm0_model::config::{AgentConfig, Instructions, agent_version_id};
+use vm0_model::config::{AgentConfig, agent_version_id};
 use vm0_model::wire::agents::{Agent, AgentAction, AgentDetail, AgentVersion};
 use vm0_model::wire::page::Page;
-use vm0_model::{AgentId, ApiError, ErrorCode, StorageKind};
+use vm0_model::{AgentId, ApiError, ErrorCode};
 use vm0_store::record::{
     AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key,
 };
@@ -16,8 +16,6 @@ use super::tokens::Caller;
 use crate::clock;
 
 const LIST: &str = "agents";
-/// The volume that holds the instructions and skills of the caller's agents (agents 1.6).
-const BUNDLES: &str = "agent-bundles";
 
 /// Reads back a configuration that was checked when it was stored.
 pub(super) fn stored_config(text: &str) -> Result<(Value, AgentConfig), AppError> {
@@ -173,48 +171,18 @@ impl App {
             .ok_or_else(unknown)?)
     }
 
-    /// Instructions and skills are pinned by a bundle that the caller has (agents 1.6).
+    /// Instructions and skills are pinned by a bundle that the caller has (agents 1.6). That they
+    /// have one was checked with the rest of the configuration.
     async fn check_bundle(&self, caller: &Caller, config: &AgentConfig) -> Result<(), AppError> {
-        let needs_bundle =
-            !config.skills.is_empty() || matches!(config.instructions, Some(Instructions::Path(_)));
-        let name = &config.name;
         let Some(bundle) = config.bundle else {
-            if needs_bundle {
-                let field = if config.skills.is_empty() {
-                    "instructions"
-                } else {
-                    "skills"
-                };
-                let path = format!("agents.{name}.{field}");
-                let text = "instructions and skills need a bundle; run vm0 compose";
-                return Err(
-                    ApiError::invalid(format!("config.{path}"), format!("{path}: {text}")).into(),
-                );
-            }
             return Ok(());
         };
-        let key = Key::Name(BUNDLES.to_owned());
-        let storage = self
-            .store
-            .storage_view(caller.user.id, StorageKind::Volume, &key)
-            .await?;
-        let known = match storage {
-            Some(storage) => {
-                let id = bundle.to_string();
-                !self
-                    .store
-                    .storage_version_match(storage.id, &id)
-                    .await?
-                    .is_empty()
-            }
-            None => false,
-        };
-        let path = format!("agents.{name}.bundle");
-        let fault = || {
-            let text = "is no version of the volume agent-bundles; run vm0 compose";
-            ApiError::invalid(format!("config.{path}"), format!("{path}: {text}"))
-        };
-        Ok(known.then_some(()).ok_or_else(fault)?)
+        if self.bundle_find(caller.user.id, bundle).await?.is_some() {
+            return Ok(());
+        }
+        let path = format!("agents.{}.bundle", config.name);
+        let text = "is no version of the volume agent-bundles; run vm0 compose";
+        Err(ApiError::invalid(format!("config.{path}"), format!("{path}: {text}")).into())
     }
 }
 

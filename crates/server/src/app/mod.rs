@@ -1,6 +1,7 @@
 //! What the server does, without HTTP: one operation per endpoint, over the store and the blobs.
 
 mod agents;
+mod bundles;
 mod context;
 mod cursor;
 mod declaration;

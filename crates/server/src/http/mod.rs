@@ -2,6 +2,7 @@
 
 mod agents;
 mod auth;
+mod config_schema;
 mod device_auth;
 mod events;
 mod execs;

@@ -8,8 +8,9 @@ use axum::routing::MethodRouter;
 use vm0_model::{ApiError, ErrorCode};
 
 use super::{
-    agents, auth, device_auth, events, execs, frame, health, logs, metrics, monitor, objects,
-    openapi, pages, runner, runs, schedules, secrets, sessions, storages, tokens, variables,
+    agents, auth, config_schema, device_auth, events, execs, frame, health, logs, metrics, monitor,
+    objects, openapi, pages, runner, runs, schedules, secrets, sessions, storages, tokens,
+    variables,
 };
 use crate::app::{App, AppError};
 
@@ -40,6 +41,7 @@ fn routes() -> Vec<Route> {
     [
         health::routes(),
         openapi::routes(),
+        config_schema::routes(),
         monitor::routes(),
         agents::routes(),
         runs::routes(),

@@ -145,7 +145,12 @@ async fn every_operation_answers_as_it_is_described() {
     }
     schedules(&harness).await;
     tokens(&harness).await;
-    for path in ["/health", "/openapi.json", "/metrics"] {
+    for path in [
+        "/health",
+        "/openapi.json",
+        "/schema/vm0.yaml.json",
+        "/metrics",
+    ] {
         assert_eq!(harness.get(path).await.status, 200);
     }
     let missing: Vec<_> = successes()

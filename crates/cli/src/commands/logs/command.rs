@@ -1,10 +1,13 @@
 //! The grammar of `vm0 logs`.
 
 use clap::{ArgGroup, Args};
+use clap_complete::ArgValueCompleter;
 use vm0_model::event::{LogKind, LogLevel};
+use vm0_model::id::RunId;
 use vm0_model::time::Timestamp;
 
 use super::{entries, follow, metrics};
+use crate::commands::completion;
 use crate::commands::run::parse_run_id;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
@@ -16,13 +19,21 @@ const TAIL_DEFAULT: usize = 20;
 /// Options of `vm0 logs`.
 #[derive(Debug, Args)]
 #[command(
-    group = ArgGroup::new("what").args(["agent", "system", "metrics", "network"]),
     after_help = "Examples:\n  vm0 logs RUN\n  vm0 logs RUN --follow\n  vm0 logs RUN --system --tail all\n  \
                   vm0 logs RUN --network --level warn"
 )]
 pub(crate) struct LogsArgs {
     /// Id of the run
+    #[arg(add = ArgValueCompleter::new(completion::runs))]
     run: String,
+    #[command(flatten)]
+    options: LogsOptions,
+}
+
+/// What of a run's logs.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").args(["agent", "system", "metrics", "network"]))]
+pub(crate) struct LogsOptions {
     /// What the agent said (default)
     #[arg(short, long)]
     agent: bool,
@@ -115,7 +126,7 @@ fn level(text: &str) -> Result<LogLevel, String> {
     .ok_or_else(|| "write debug, info, warn or error".to_owned())
 }
 
-impl LogsArgs {
+impl LogsOptions {
     fn wanted(&self) -> Wanted {
         let kind = if self.system {
             LogKind::System
@@ -145,6 +156,11 @@ impl LogsArgs {
 /// Does it.
 pub(crate) async fn execute(context: &Context, args: LogsArgs) -> CommandResult {
     let run = parse_run_id(&args.run)?;
+    show(context, run, &args.options).await
+}
+
+/// Shows the logs of a run.
+pub(crate) async fn show(context: &Context, run: RunId, args: &LogsOptions) -> CommandResult {
     if args.level.is_some() && !args.system && !args.network {
         return Err(Failure::usage("--level needs --system or --network"));
     }

@@ -6,4 +6,4 @@ mod follow;
 mod lines;
 mod metrics;
 
-pub(crate) use command::{LogsArgs, execute};
+pub(crate) use command::{LogsArgs, LogsOptions, execute, show};

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use vm0_model::id::{CheckpointId, SessionId};
 use vm0_model::run::RunStatus;
 use vm0_model::time::Timestamp;
 
 use super::start::Selector;
 use super::{kill, list, show, start};
+use crate::commands::completion;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::values::{AgentRef, agent_ref, key_value, key_value_or_environment, time, version_ref};
@@ -26,7 +28,11 @@ pub(crate) struct RunArgs {
     #[command(subcommand)]
     command: Option<RunCommand>,
     /// NAME, NAME:VERSION or the agent's id
-    #[arg(required = true, value_parser = agent_ref)]
+    #[arg(
+        required = true,
+        value_parser = agent_ref,
+        add = ArgValueCompleter::new(completion::agents),
+    )]
     agent: Option<AgentRef>,
     /// What the agent is asked; - reads it from stdin
     #[arg(required = true)]
@@ -58,38 +64,38 @@ enum RunCommand {
 }
 
 /// Options of a new run.
-#[derive(Debug, Args)]
-pub(super) struct RunOptions {
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunOptions {
     /// Variable; without a value, that of the environment
     #[arg(long, alias = "var", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
-    pub(super) vars: Vec<(String, String)>,
+    pub(crate) vars: Vec<(String, String)>,
     /// Secret; without a value, that of the environment
     #[arg(long, alias = "secret", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
-    pub(super) secrets: Vec<(String, String)>,
+    pub(crate) secrets: Vec<(String, String)>,
     /// File of NAME=VALUE lines for both
     #[arg(long, value_name = "PATH")]
-    pub(super) env_file: Option<PathBuf>,
+    pub(crate) env_file: Option<PathBuf>,
     /// Artifact of the working directory
-    #[arg(long, value_name = "NAME")]
-    pub(super) artifact_name: Option<String>,
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::artifacts))]
+    pub(crate) artifact_name: Option<String>,
     /// Version of the artifact
     #[arg(long, value_name = "VERSION", value_parser = version_ref)]
-    pub(super) artifact_version: Option<String>,
+    pub(crate) artifact_version: Option<String>,
     /// Version of a volume, by its key in vm0.yaml
     #[arg(long, value_name = "KEY=VERSION", value_parser = key_value)]
-    pub(super) volume_version: Vec<(String, String)>,
+    pub(crate) volume_version: Vec<(String, String)>,
     /// End the run after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub(super) timeout: Option<u32>,
+    pub(crate) timeout: Option<u32>,
     /// Print only the run's id and leave
     #[arg(short, long, conflicts_with = "jsonl")]
-    pub(super) detach: bool,
+    pub(crate) detach: bool,
     /// The event stream as JSON lines
     #[arg(long)]
-    pub(super) jsonl: bool,
+    pub(crate) jsonl: bool,
     /// Whole inputs and outputs of tools, reasoning, unknown events
     #[arg(short, long)]
-    pub(super) verbose: bool,
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -126,7 +132,7 @@ pub(super) struct ListArgs {
     #[arg(long)]
     pub(super) status: Option<RunStatus>,
     /// Only runs of this agent
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::agents))]
     pub(super) agent: Option<String>,
     /// Only runs created since then: 30s, 5m, 2h, 1d ago, ISO 8601, unix seconds
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -140,6 +146,7 @@ pub(super) struct ListArgs {
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// Id of the run
+    #[arg(add = ArgValueCompleter::new(completion::runs))]
     pub(super) run: String,
 }
 
@@ -147,7 +154,7 @@ pub(super) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(super) struct KillArgs {
     /// Ids of the runs
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required = true, value_name = "RUN", add = ArgValueCompleter::new(completion::runs))]
     pub(super) runs: Vec<String>,
 }
 

@@ -10,6 +10,8 @@ mod show;
 mod start;
 mod watch;
 
-pub(crate) use command::{RunArgs, execute};
+pub(crate) use command::{RunArgs, RunOptions, execute};
 pub(crate) use feed::Feed;
 pub(crate) use outcome::parse_run_id;
+pub(crate) use start::{Selector, run_create};
+pub(crate) use watch::{Form, Watched, watch};

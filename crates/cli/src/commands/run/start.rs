@@ -5,7 +5,7 @@ use std::io::Read;
 use vm0_client::Client;
 use vm0_model::id::{CheckpointId, SessionId};
 use vm0_model::limits::PROMPT_MAX_BYTES;
-use vm0_model::wire::runs::RunCreate;
+use vm0_model::wire::runs::{RunCreate, RunDetail};
 
 use super::command::RunOptions;
 use super::given;
@@ -17,7 +17,7 @@ use crate::values::{AgentRef, map_of};
 
 /// What the run starts from.
 #[derive(Debug)]
-pub(super) enum Selector {
+pub(crate) enum Selector {
     /// An agent.
     Agent(AgentRef),
     /// The latest state of a session.
@@ -44,10 +44,7 @@ pub(super) async fn execute(
     options: RunOptions,
 ) -> CommandResult {
     let client = context.client()?;
-    let prompt = read_prompt(prompt)?;
-    let body = request(&client, &selector, prompt, &options).await?;
-    let key = uuid::Uuid::new_v4().to_string();
-    let run = client.run_create(&body, &key).await?;
+    let run = run_create(&client, &selector, prompt, &options).await?;
     if options.detach {
         if context.output.is_json() {
             context.output.json(&run)?;
@@ -56,16 +53,21 @@ pub(super) async fn execute(
         }
         return Ok(Exit::Done);
     }
-    let form = if options.jsonl {
-        Form::JsonLines
-    } else if context.output.is_json() {
-        Form::Json
-    } else {
-        Form::Text {
-            verbose: options.verbose,
-        }
-    };
-    watch(context, &client, run, form).await
+    let form = Form::of(context, &options);
+    Ok(watch(context, &client, run, form).await?.exit)
+}
+
+/// Creates the run.
+pub(crate) async fn run_create(
+    client: &Client,
+    selector: &Selector,
+    prompt: String,
+    options: &RunOptions,
+) -> Result<RunDetail, Failure> {
+    let prompt = read_prompt(prompt)?;
+    let body = request(client, selector, prompt, options).await?;
+    let key = uuid::Uuid::new_v4().to_string();
+    Ok(client.run_create(&body, &key).await?)
 }
 
 fn read_prompt(prompt: String) -> Result<String, Failure> {

@@ -8,10 +8,11 @@ use vm0_model::id::RunId;
 use vm0_model::run::RunStatus;
 use vm0_model::wire::runs::RunDetail;
 
+use super::command::RunOptions;
 use super::feed::Feed;
 use super::outcome::{print_end, print_next, print_start};
 use crate::context::Context;
-use crate::error::{CommandResult, Failure};
+use crate::error::Failure;
 use crate::events::{EventView, terminal_width};
 use crate::exit::Exit;
 
@@ -25,7 +26,7 @@ const SALVAGE_POLL: Duration = Duration::from_millis(200);
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// Blocks and events as text.
     Text {
         /// Whole inputs and outputs, reasoning, unknown events.
@@ -37,13 +38,37 @@ pub(super) enum Form {
     JsonLines,
 }
 
-/// Shows `run` to its end and exits with the code of its outcome.
-pub(super) async fn watch(
+impl Form {
+    /// The form that the options ask for.
+    pub(crate) fn of(context: &Context, options: &RunOptions) -> Self {
+        if options.jsonl {
+            Self::JsonLines
+        } else if context.output.is_json() {
+            Self::Json
+        } else {
+            Self::Text {
+                verbose: options.verbose,
+            }
+        }
+    }
+}
+
+/// What became of a run that was watched.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// The code of its outcome.
+    pub(crate) exit: Exit,
+    /// The run, if it has ended.
+    pub(crate) run: Option<RunDetail>,
+}
+
+/// Shows `run` to its end.
+pub(crate) async fn watch(
     context: &Context,
     client: &Client,
     run: RunDetail,
     form: Form,
-) -> CommandResult {
+) -> Result<Watched, Failure> {
     let id = run.run.id;
     let mut watch = Watch {
         context,
@@ -58,7 +83,10 @@ pub(super) async fn watch(
         Ending::Complete => watch.finish().await,
         Ending::Interrupted => {
             detached(context, id, "Detached; the run goes on.");
-            Ok(Exit::Interrupted)
+            Ok(Watched {
+                exit: Exit::Interrupted,
+                run: None,
+            })
         }
         Ending::Lost(error) if error.is_unreachable() => {
             let message = "Lost the server; the run goes on.";
@@ -161,7 +189,7 @@ impl Watch<'_> {
         Ok(print_start(&self.context.output, run)?)
     }
 
-    async fn finish(&mut self) -> CommandResult {
+    async fn finish(&mut self) -> Result<Watched, Failure> {
         let output = &self.context.output;
         let run = ended_run(self.client, self.run).await?;
         match self.form {
@@ -182,7 +210,10 @@ impl Watch<'_> {
                 }
             }
         }
-        Ok(Exit::of_run(run.run.status))
+        Ok(Watched {
+            exit: Exit::of_run(run.run.status),
+            run: Some(run),
+        })
     }
 }
 

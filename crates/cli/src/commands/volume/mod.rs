@@ -15,4 +15,4 @@ mod upload;
 mod versions;
 
 pub(crate) use command::{StorageCommand, execute};
-pub(crate) use upload::{PushRequest, push_tree};
+pub(crate) use upload::{PushOutcome, PushRequest, push_tree};

@@ -1,10 +1,11 @@
 //! Handing out runs.
 
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use vm0_model::wire::runner::{
     ArtifactMount, Claim, ClaimRequest, MountedVersion, RunSpec, VolumeMount,
 };
-use vm0_model::{Epoch, ManifestId, RunId, RunStatus, VersionId, limits};
+use vm0_model::{Epoch, ManifestId, RunId, RunStatus, UserId, VersionId, limits};
 use vm0_store::record::{ClaimedRun, ClaimedVolume, RunFinish, VersionWanted};
 
 use super::reports::leased;
@@ -70,7 +71,7 @@ impl App {
             self.meters
                 .run_claimed(now.millis_since(claimed.run.created_at));
             self.wakeups.run_state(run);
-            let text = match self.claim_spec(claimed) {
+            let text = match self.claim_spec(claimed).await {
                 Ok(claim) => return Ok(Some(claim)),
                 Err(ClaimFault::Missing(text)) => text,
                 Err(ClaimFault::App(error)) => {
@@ -84,7 +85,7 @@ impl App {
         }
     }
 
-    fn claim_spec(&self, claimed: ClaimedRun) -> Result<Claim, ClaimFault> {
+    async fn claim_spec(&self, claimed: ClaimedRun) -> Result<Claim, ClaimFault> {
         let run = claimed.run;
         let values = SealedValues::open(&self.keys, run.id, &claimed.sealed)?;
         let artifact = match (run.artifact, claimed.artifact) {
@@ -99,11 +100,13 @@ impl App {
             }),
             _ => None,
         };
+        let config = stored_value(&claimed.config)?;
+        let bundle = self.claim_bundle(run.user_id, &config).await?;
         let spec = RunSpec {
             run_id: run.id,
             agent_name: run.agent_name,
             agent_version: run.agent_version,
-            config: stored_value(&claimed.config)?,
+            config,
             environment: values.environment,
             secrets: values.secrets,
             prompt: run.prompt,
@@ -111,6 +114,7 @@ impl App {
             started_at: run.started_at.unwrap_or(run.created_at),
             artifact,
             volumes: volume_mounts(claimed.volumes)?,
+            bundle,
             session_id: run.session_id,
             conversation: claimed.conversation,
         };
@@ -118,6 +122,25 @@ impl App {
             lease: claimed.lease,
             spec,
         })
+    }
+
+    /// The bundle that a stored configuration names.
+    async fn claim_bundle(
+        &self,
+        user: UserId,
+        config: &Value,
+    ) -> Result<Option<MountedVersion>, ClaimFault> {
+        let agents = config["agents"].as_object();
+        let agent = agents.and_then(|agents| agents.values().next());
+        let written = agent.and_then(|agent| agent["bundle"].as_str());
+        let Some(id) = written.and_then(|text| text.to_ascii_lowercase().parse().ok()) else {
+            return Ok(None);
+        };
+        let Some(version) = self.bundle_find(user, id).await? else {
+            let text = "the agent's bundle of instructions and skills is gone; run: vm0 compose";
+            return Err(ClaimFault::Missing(text.to_owned()));
+        };
+        Ok(Some(mounted((version.id, version.manifest_id))))
     }
 
     async fn run_reject(&self, run: RunId, epoch: Epoch, error: String) -> Result<(), AppError> {

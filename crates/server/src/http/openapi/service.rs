@@ -37,6 +37,20 @@ pub(super) fn operations() -> Vec<Described> {
                         .build(),
                 )],
             ),
+        service("config_schema_view", "/schema/vm0.yaml.json")
+            .public()
+            .text("The form of vm0.yaml", "A JSON schema for editors.")
+            .content(
+                200,
+                "The schema, in JSON Schema draft-07.",
+                [(
+                    "application/schema+json",
+                    ContentBuilder::new()
+                        .schema(Some(Object::with_type(Type::Object)))
+                        .example(Some(json!({ "title": "vm0.yaml", "type": "object" })))
+                        .build(),
+                )],
+            ),
         service("metrics_view", "/metrics")
             .optional_token()
             .text("Metrics of the server", METRICS)
