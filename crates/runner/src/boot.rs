@@ -11,6 +11,7 @@ use vm0_sandbox::{Process, Sandbox, SandboxError};
 
 use crate::agent::Agent;
 use crate::clock;
+use crate::conversation;
 use crate::exec::{self, Surroundings};
 use crate::output::Recorder;
 use crate::prepare::{Held, PROMPT_FILE_NAME, Prepared};
@@ -33,6 +34,7 @@ pub(crate) struct Booted {
 /// A run whose agent has ended, in whatever way.
 pub(crate) struct Ended {
     pub(crate) sandbox: Box<dyn Sandbox>,
+    pub(crate) surroundings: Surroundings,
     pub(crate) agent: Agent,
     pub(crate) base: Option<Base>,
     pub(crate) end: AgentEnd,
@@ -65,6 +67,11 @@ impl Prepared {
             env: exec.env.clone(),
             cwd: exec.cwd.clone(),
         };
+        if let (Some(_), Some(commands)) =
+            (&agent.resumed, &agent.config.framework.history_commands)
+        {
+            conversation::import(&*sandbox, &surroundings, commands).await?;
+        }
         let process = sandbox.exec(exec).await?;
         report_start(run);
         Ok(Booted {
@@ -148,6 +155,7 @@ impl Booted {
         log_end(run, &end).await;
         Ended {
             sandbox,
+            surroundings,
             agent,
             base,
             end,

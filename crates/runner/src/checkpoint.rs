@@ -9,6 +9,8 @@ use vm0_sandbox::{FileLimits, GuestFile, Sandbox, SandboxError, Stopped};
 use crate::agent::Agent;
 use crate::boot::Ended;
 use crate::chain::chain;
+use crate::conversation;
+use crate::exec::Surroundings;
 use crate::history::{self, HistoryError};
 use crate::link::LinkError;
 use crate::outcome::{Interruption, Observed, Verdict};
@@ -96,6 +98,7 @@ impl Ended {
     pub(crate) async fn conclude(self, run: &Run) -> Concluded {
         let Self {
             sandbox,
+            surroundings,
             agent,
             base,
             end,
@@ -108,7 +111,7 @@ impl Ended {
         let succeeded = observed.interruption.is_none() && Verdict::of(&observed).is_success();
         let mut conversation = None;
         if succeeded {
-            let saving = save_conversation(run, &*sandbox, &agent, &result);
+            let saving = save_conversation(run, &*sandbox, &surroundings, &agent, &result);
             match checkpoint_step(run, "history", saving).await {
                 Ok(saved) => conversation = Some(saved),
                 Err(text) => observed.platform_failure = Some(text),
@@ -194,6 +197,7 @@ async fn checkpoint_step<T, E: std::error::Error>(
 async fn save_conversation(
     run: &Run,
     sandbox: &dyn Sandbox,
+    surroundings: &Surroundings,
     agent: &Agent,
     result: &AgentResult,
 ) -> Result<Conversation, ConversationError> {
@@ -205,14 +209,16 @@ async fn save_conversation(
         timeout: limits::CHECKPOINT_TIMEOUT,
     };
     let patterns = agent.history_patterns(&session);
-    let files = match patterns.is_empty() {
+    let home = vm0_sandbox::HOME;
+    let mut files = match patterns.is_empty() {
         true => Vec::new(),
-        false => {
-            sandbox
-                .get_files(vm0_sandbox::HOME, &patterns, limits)
-                .await?
-        }
+        false => sandbox.get_files(home, &patterns, limits).await?,
     };
+    if let (Some(commands), Some(id)) =
+        (&agent.config.framework.history_commands, &result.session_id)
+    {
+        files.push(conversation::export(sandbox, surroundings, commands, id).await?);
+    }
     let history = match files.is_empty() {
         true => {
             run.journal

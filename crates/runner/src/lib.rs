@@ -18,6 +18,7 @@ mod checkpoint;
 mod claim;
 mod clock;
 mod config;
+mod conversation;
 mod environment;
 mod event;
 mod exec;

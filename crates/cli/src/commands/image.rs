@@ -52,7 +52,7 @@ pub(crate) struct ImportArgs {
 /// Options of `build`.
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
-    /// Framework: claude-code, codex
+    /// Framework: claude-code, codex, gemini-cli, opencode
     framework: String,
     /// Version of its program; default: the newest
     #[arg(long, value_name = "V")]

@@ -1,4 +1,5 @@
-//! The real Claude Code and the real Codex, unmodified, against the scripted model server.
+//! The real Claude Code, Codex, Gemini CLI and opencode, unmodified, against the scripted model
+//! server.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,6 +14,8 @@ use crate::sandboxes::{options, vm0};
 crate::on_each_sandbox!(
     claude_code_writes_a_file_and_continues_its_session,
     codex_writes_a_file_and_continues_its_session,
+    gemini_writes_a_file_and_continues_its_session,
+    opencode_writes_a_file_and_continues_its_session,
     a_model_that_is_not_allowed_is_not_reached,
     the_walk_through_of_the_specification_works_as_it_stands,
 );
@@ -96,6 +99,65 @@ async fn codex_writes_a_file_and_continues_its_session(kind: &str) {
     assert_eq!(
         run["usage"],
         json!({ "input_tokens": 200, "output_tokens": 80, "cost_usd": null })
+    );
+}
+
+async fn gemini_writes_a_file_and_continues_its_session(kind: &str) {
+    let model = ModelServer::start().await;
+    let server = server(kind, "gemini-cli", &model);
+    let api = server.api();
+    let config = json!({ "version": "1.0", "agents": { "writer": { "framework": "gemini-cli",
+        "environment": { "GEMINI_API_KEY": "${{ secrets.GEMINI_API_KEY }}",
+                         "GEMINI_MODEL": "gemini-2.5-flash",
+                         "GOOGLE_GEMINI_BASE_URL": model.url_inside() } } } });
+    api.agent(&config).await;
+    let secrets = json!({ "GEMINI_API_KEY": "AIza-test-key-0123456789" });
+    let body = json!({ "agent": "writer", "prompt": "please RUN[echo from gemini > made.txt]RUN",
+        "secrets": secrets, "artifact_name": "w" });
+    let session = first_run(&api, &body, b"from gemini\n").await;
+    let prompt = "and now RUN[cat made.txt > copy.txt]RUN";
+    let again = json!({ "session_id": session, "prompt": prompt, "secrets": secrets });
+    let run = second_run(&api, &model, &again, "echo from gemini").await;
+    assert_eq!(
+        run["usage"],
+        json!({ "input_tokens": 200, "output_tokens": 80, "cost_usd": null })
+    );
+    let keys = model.requests_with("RUN[").into_iter();
+    assert!(
+        keys.map(|request| request.credential)
+            .all(|key| key.as_deref() == Some("AIza-test-key-0123456789"))
+    );
+}
+
+async fn opencode_writes_a_file_and_continues_its_session(kind: &str) {
+    let model = ModelServer::start().await;
+    let server = server(kind, "opencode", &model);
+    let api = server.api();
+    let settings = json!({
+        "model": "anthropic/claude-sonnet-4-5",
+        "provider": { "anthropic": { "options": {
+            "baseURL": format!("{}/v1", model.url_inside()) } } },
+    });
+    let rules = json!([{ "domain": "host.vm0.internal", "action": "allow" }]);
+    let config = json!({ "version": "1.0", "agents": { "writer": { "framework": "opencode",
+        "network": { "mode": "allowlist", "rules": rules },
+        "environment": { "ANTHROPIC_API_KEY": "${{ secrets.ANTHROPIC_API_KEY }}",
+                         "OPENCODE_CONFIG_CONTENT": settings.to_string() } } } });
+    api.agent(&config).await;
+    let secrets = json!({ "ANTHROPIC_API_KEY": "sk-ant-api03-test-key-0123456789" });
+    let body = json!({ "agent": "writer", "prompt": "please RUN[echo from opencode > made.txt]RUN",
+        "secrets": secrets, "artifact_name": "w" });
+    let session = first_run(&api, &body, b"from opencode\n").await;
+    let prompt = "and now RUN[cat made.txt > copy.txt]RUN";
+    let again = json!({ "session_id": session, "prompt": prompt, "secrets": secrets });
+    let run = second_run(&api, &model, &again, "echo from opencode").await;
+    assert_eq!(run["usage"]["input_tokens"], 260, "{run}");
+    assert_eq!(run["usage"]["output_tokens"], 80, "{run}");
+    assert!(
+        run["usage"]["cost_usd"]
+            .as_f64()
+            .is_some_and(|cost| cost > 0.0),
+        "{run}"
     );
 }
 

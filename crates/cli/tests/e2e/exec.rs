@@ -229,7 +229,7 @@ async fn a_terminal_is_a_terminal(kind: &str) {
     );
     assert_eq!(unseen.status.code(), Some(0));
     assert!(
-        text(&unseen.stdout).starts_with("24 80\r\n"),
+        text(&unseen.stdout).contains("24 80\r\neof\r\n"),
         "{}",
         text(&unseen.stdout)
     );

@@ -18,7 +18,13 @@ struct Recipe {
     framework: &'static str,
     /// Package whose versions are the agent's.
     versions: &'static str,
-    /// Package with the native program, `{version}` being replaced.
+    /// What is put into the image.
+    parts: &'static [Part],
+}
+
+/// A package of the registry, and what of it goes where.
+struct Part {
+    /// Package, `{version}` being replaced with the agent's.
     package: &'static str,
     /// Directory inside the package, and where it goes below `/usr/local`.
     tree: (&'static str, &'static str),
@@ -27,37 +33,67 @@ struct Recipe {
 }
 
 #[cfg(target_arch = "x86_64")]
-const RECIPES: &[Recipe] = &[
-    Recipe {
-        framework: "claude-code",
-        versions: "@anthropic-ai/claude-code-linux-x64",
-        package: "@anthropic-ai/claude-code-linux-x64@{version}",
-        tree: ("package", "lib/claude-code"),
-        link: ("claude", "../lib/claude-code/claude"),
-    },
-    Recipe {
-        framework: "codex",
-        versions: "@openai/codex",
-        package: "@openai/codex@{version}-linux-x64",
-        tree: ("package/vendor/x86_64-unknown-linux-musl", "lib/codex"),
-        link: ("codex", "../lib/codex/bin/codex"),
-    },
-];
+macro_rules! package {
+    ($before:literal, $after:literal) => {
+        concat!($before, "x64", $after)
+    };
+}
 #[cfg(target_arch = "aarch64")]
+macro_rules! package {
+    ($before:literal, $after:literal) => {
+        concat!($before, "arm64", $after)
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+const CODEX_TREE: &str = "package/vendor/x86_64-unknown-linux-musl";
+#[cfg(target_arch = "aarch64")]
+const CODEX_TREE: &str = "package/vendor/aarch64-unknown-linux-musl";
+
 const RECIPES: &[Recipe] = &[
     Recipe {
         framework: "claude-code",
-        versions: "@anthropic-ai/claude-code-linux-arm64",
-        package: "@anthropic-ai/claude-code-linux-arm64@{version}",
-        tree: ("package", "lib/claude-code"),
-        link: ("claude", "../lib/claude-code/claude"),
+        versions: package!("@anthropic-ai/claude-code-linux-", ""),
+        parts: &[Part {
+            package: package!("@anthropic-ai/claude-code-linux-", "@{version}"),
+            tree: ("package", "lib/claude-code"),
+            link: ("claude", "../lib/claude-code/claude"),
+        }],
     },
     Recipe {
         framework: "codex",
         versions: "@openai/codex",
-        package: "@openai/codex@{version}-linux-arm64",
-        tree: ("package/vendor/aarch64-unknown-linux-musl", "lib/codex"),
-        link: ("codex", "../lib/codex/bin/codex"),
+        parts: &[Part {
+            package: package!("@openai/codex@{version}-linux-", ""),
+            tree: (CODEX_TREE, "lib/codex"),
+            link: ("codex", "../lib/codex/bin/codex"),
+        }],
+    },
+    Recipe {
+        framework: "gemini-cli",
+        versions: "@google/gemini-cli",
+        parts: &[
+            Part {
+                package: "@google/gemini-cli@{version}",
+                tree: ("package", "lib/gemini-cli"),
+                link: ("gemini", "../lib/gemini-cli/bundle/gemini.js"),
+            },
+            // It needs a newer Node.js than Debian has.
+            Part {
+                package: package!("node-linux-", "@22"),
+                tree: ("package/bin", "lib/node"),
+                link: ("node", "../lib/node/node"),
+            },
+        ],
+    },
+    Recipe {
+        framework: "opencode",
+        versions: package!("opencode-linux-", ""),
+        parts: &[Part {
+            package: package!("opencode-linux-", "@{version}"),
+            tree: ("package/bin", "lib/opencode"),
+            link: ("opencode", "../lib/opencode/opencode"),
+        }],
     },
 ];
 
@@ -83,9 +119,13 @@ impl ImageStore {
         let base = self.debian(&work)?;
         let layer = format!("{framework}-{}", version.replace(|c: char| !plain(c), "_"));
         if !self.has_layer(&layer) {
-            let package = recipe.package.replace("{version}", &version);
-            let unpacked = fetch(&package, work.path())?;
-            let tree = place(recipe, &unpacked, work.path())?;
+            let tree = work.path().join("layer");
+            for part in recipe.parts {
+                let package = part.package.replace("{version}", &version);
+                let unpacked = fetch(&package, work.path())?;
+                place(part, &unpacked, &tree)?;
+            }
+            own(&tree)?;
             self.add_layer(&layer, &tree)?;
         }
         self.add(name, BTreeMap::new(), vec![base, layer])
@@ -120,25 +160,24 @@ fn fetch(package: &str, work: &Path) -> Result<PathBuf, ImageError> {
     Ok(unpacked)
 }
 
-/// A layer that has the package's tree and a link to its program, all owned by root.
-fn place(recipe: &Recipe, unpacked: &Path, work: &Path) -> Result<PathBuf, ImageError> {
-    let layer = work.join("layer");
+/// Puts the package's tree and a link to its program into a layer.
+fn place(part: &Part, unpacked: &Path, layer: &Path) -> Result<(), ImageError> {
     let usr_local = layer.join("usr/local");
-    let target = usr_local.join(recipe.tree.1);
+    let target = usr_local.join(part.tree.1);
     let bin = usr_local.join("bin");
     for path in [&bin, &usr_local.join("lib")] {
         fs::create_dir_all(path).map_err(ImageError::io("create", path))?;
     }
-    fs::rename(unpacked.join(recipe.tree.0), &target).map_err(ImageError::io("find", &target))?;
-    let link = bin.join(recipe.link.0);
-    symlink(recipe.link.1, &link).map_err(ImageError::io("create", &link))?;
-    own(&layer)?;
-    let program = bin.join(recipe.link.1);
+    fs::rename(unpacked.join(part.tree.0), &target).map_err(ImageError::io("find", &target))?;
+    let link = bin.join(part.link.0);
+    symlink(part.link.1, &link).map_err(ImageError::io("create", &link))?;
+    let program = bin.join(part.link.1);
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(&program, mode).map_err(ImageError::io("find", &program))?;
-    Ok(layer)
+    fs::remove_dir_all(unpacked).map_err(ImageError::io("remove", unpacked))
 }
 
+/// Gives a layer to root.
 fn own(path: &Path) -> Result<(), ImageError> {
     lchown(path, Some(BASE), Some(BASE)).map_err(ImageError::io("give away", path))?;
     let meta = fs::symlink_metadata(path).map_err(ImageError::io("find", path))?;

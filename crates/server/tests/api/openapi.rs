@@ -109,14 +109,15 @@ fn every_error_code_of_an_operation_is_named() {
 #[test]
 fn the_extensions_are_marked() {
     for operation in Description::get().operations() {
-        let extension = [
+        let resources = [
             "sessions",
             "checkpoints",
             "secrets",
             "variables",
             "schedules",
-        ]
-        .contains(&operation.path.split('/').nth(2).unwrap_or_default());
+        ];
+        let extension = resources.contains(&operation.path.split('/').nth(2).unwrap_or_default())
+            || operation.path.ends_with("/exec");
         let marked = operation.entry["x-extension"] == json!(true);
         assert_eq!(marked, extension, "{}", operation.path);
     }
@@ -210,6 +211,15 @@ async fn runs(harness: &Harness) {
     });
     let body = json!({ "epoch": 1, "offset": 0, "samples": [sample] });
     harness.runner(&format!("/runs/{run}/metrics"), body).await;
+    let upgrade = harness
+        .request(Method::GET, &format!("/v1/runs/{run}/exec"))
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("Sec-WebSocket-Protocol", "vm0.exec.v1");
+    let upgraded = Answer::read(upgrade.send().await.unwrap()).await;
+    assert_eq!(upgraded.status, 101, "{upgraded:?}");
     harness.complete(&run).await;
     for path in ["", "/events", "/logs", "/metrics"] {
         let answer = harness.get(&format!("/v1/runs/{run}{path}")).await;

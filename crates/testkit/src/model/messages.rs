@@ -25,7 +25,9 @@ pub(super) fn answer(request: &Value) -> String {
             _ => tool_done |= block["type"] == "tool_result",
         }
     }
-    stream(request, &reply(&prompts, tool_done))
+    // A title is asked for without tools.
+    let without_tools = request["tools"].as_array().is_none_or(Vec::is_empty);
+    stream(request, &reply(&prompts, tool_done || without_tools))
 }
 
 /// The blocks of a message, whose content may be a bare text.
@@ -49,7 +51,7 @@ fn stream(request: &Value, reply: &Reply) -> String {
         Reply::Run(command) => {
             let input = json!({ "command": command, "description": "Runs the command" });
             (
-                json!({ "type": "tool_use", "id": format!("toolu_{number}"), "name": "Bash", "input": {} }),
+                json!({ "type": "tool_use", "id": format!("toolu_{number}"), "name": shell_tool(request), "input": {} }),
                 json!({ "type": "input_json_delta", "partial_json": input.to_string() }),
                 "tool_use",
             )
@@ -72,6 +74,15 @@ fn stream(request: &Value, reply: &Reply) -> String {
         json!({ "type": "message_stop" }),
     ];
     events.iter().map(sse).collect()
+}
+
+/// The name of the tool that runs commands: agents differ in its case.
+fn shell_tool(request: &Value) -> &str {
+    let tools = request["tools"].as_array().into_iter().flatten();
+    let mut names = tools.filter_map(|tool| tool["name"].as_str());
+    names
+        .find(|name| name.eq_ignore_ascii_case("bash"))
+        .unwrap_or("Bash")
 }
 
 /// One event in the framing of both APIs.

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{messages, responses};
+use super::{generate, messages, responses};
 
 /// A running model server; it ends with the runtime of its test.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct ModelServer {
 pub struct ModelRequest {
     /// Path without query.
     pub path: String,
-    /// `Authorization` or `x-api-key`.
+    /// `Authorization`, `x-api-key` or `x-goog-api-key`.
     pub credential: Option<String>,
     /// Body.
     pub body: Value,
@@ -84,11 +84,15 @@ async fn handle(
     bytes: Bytes,
 ) -> Response {
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let credential = [header::AUTHORIZATION.as_str(), "x-api-key"]
-        .iter()
-        .find_map(|name| headers.get(*name))
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let credential = [
+        header::AUTHORIZATION.as_str(),
+        "x-api-key",
+        "x-goog-api-key",
+    ]
+    .iter()
+    .find_map(|name| headers.get(*name))
+    .and_then(|value| value.to_str().ok())
+    .map(str::to_owned);
     let request = ModelRequest {
         path: uri.path().to_owned(),
         credential,
@@ -102,6 +106,13 @@ async fn handle(
     match uri.path() {
         "/v1/messages" => events(messages::answer(&body)),
         "/v1/messages/count_tokens" => axum::Json(json!({ "input_tokens": 100 })).into_response(),
+        path if path.ends_with(":streamGenerateContent") => events(generate::answer(&body)),
+        path if path.ends_with(":generateContent") => {
+            axum::Json(generate::whole(&body)).into_response()
+        }
+        path if path.ends_with(":countTokens") => {
+            axum::Json(json!({ "totalTokens": 100 })).into_response()
+        }
         path if path.ends_with("/responses") && !body.is_null() => events(responses::answer(&body)),
         path if path.ends_with("/models") => {
             axum::Json(json!({ "data": [], "models": [], "object": "list" })).into_response()
