@@ -138,7 +138,9 @@ async fn opencode_writes_a_file_and_continues_its_session(kind: &str) {
         "provider": { "anthropic": { "options": {
             "baseURL": format!("{}/v1", model.url_inside()) } } },
     });
-    let rules = json!([{ "domain": "host.vm0.internal", "action": "allow" }]);
+    let rules = json!([
+        { "domain": "host.vm0.internal", "ports": [model.port()], "action": "allow" }
+    ]);
     let config = json!({ "version": "1.0", "agents": { "writer": { "framework": "opencode",
         "network": { "mode": "allowlist", "rules": rules },
         "environment": { "ANTHROPIC_API_KEY": "${{ secrets.ANTHROPIC_API_KEY }}",
