@@ -144,6 +144,7 @@ async fn opencode_writes_a_file_and_continues_its_session(kind: &str) {
     let config = json!({ "version": "1.0", "agents": { "writer": { "framework": "opencode",
         "network": { "mode": "allowlist", "rules": rules },
         "environment": { "ANTHROPIC_API_KEY": "${{ secrets.ANTHROPIC_API_KEY }}",
+                         "OPENCODE_DISABLE_MODELS_FETCH": "1",
                          "OPENCODE_CONFIG_CONTENT": settings.to_string() } } } });
     api.agent(&config).await;
     let secrets = json!({ "ANTHROPIC_API_KEY": "sk-ant-api03-test-key-0123456789" });
