@@ -108,6 +108,14 @@ impl ClientError {
         }
     }
 
+    /// The field at fault, by the server's answer.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::Api { param, .. } => param.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The HTTP status of the server's answer.
     pub fn status(&self) -> Option<u16> {
         match self {

@@ -117,8 +117,12 @@ impl PartPlan {
         let hash = hash.parse().map_err(|_| ("hash", "must be a SHA-256"))?;
         let executable = file.executable;
         let executable = executable.ok_or(("executable", "is required with parts"))?;
-        let chunks = declared_chunks(file, hash)?;
         let bases = composed.get(&hash).into_iter().flatten();
+        let held = || self.held(file, hash, bases.clone());
+        let chunks = match file.chunks.is_none().then(held).flatten() {
+            Some(chunks) => chunks,
+            None => declared_chunks(file, hash)?,
+        };
         let proven = chunks.len() < 2 || bases.copied().any(|base| same(base, &chunks));
         for &(hash, len) in &chunks {
             self.want(hash, len, !proven, seen)?;
@@ -130,6 +134,24 @@ impl PartPlan {
             chunks: chunks.into_iter().map(|(hash, _)| hash).collect(),
             proven,
         })
+    }
+
+    /// The chunks of a big file that the base has as a whole.
+    fn held<'a>(
+        &self,
+        file: &DeclaredFile,
+        hash: ContentHash,
+        mut bases: impl Iterator<Item = &'a &'a [Chunk]>,
+    ) -> Option<Vec<Declared>> {
+        if file.size < limits::CHUNKING_MIN_BYTES {
+            return None;
+        }
+        let size = |chunks: &[Chunk]| chunks.iter().map(|chunk| u64::from(chunk.len)).sum::<u64>();
+        if let Some(base) = bases.find(|base| size(base) == file.size) {
+            return Some(base.iter().map(|chunk| (chunk.hash, chunk.len)).collect());
+        }
+        let whole = self.known.get(&hash)?;
+        (u64::from(whole.len) == file.size).then(|| vec![(hash, whole.len)])
     }
 
     /// Notes a chunk that the version has.
@@ -196,7 +218,12 @@ fn declared_chunks(
             .collect(),
         None if file.size == 0 => Vec::new(),
         None if small => vec![(hash, u32::try_from(file.size).expect("it is small"))],
-        None => return Err(("chunks", "are required of a file of at least 4 MiB")),
+        None => {
+            return Err((
+                "chunks",
+                "are required of a file of at least 4 MiB that the storage does not hold",
+            ));
+        }
     };
     let sizes_fit = |(place, &(_, len)): (usize, &Declared)| {
         let is_last = place + 1 == chunks.len();

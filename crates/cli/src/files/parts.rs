@@ -32,6 +32,15 @@ struct Place {
     len: u32,
 }
 
+impl Chunked {
+    /// The files of `tree`, none of them cut: what a server can take that holds the big ones.
+    pub(crate) fn uncut(tree: &Tree) -> Self {
+        let declared = tree.declare(true);
+        let places = places(tree, &declared);
+        Self { declared, places }
+    }
+}
+
 /// Cuts the big files of `tree`, which were found in `root`.
 pub(crate) fn chunk_files(root: &Path, tree: &Tree) -> Result<Chunked, ArchiveError> {
     let mut declared = tree.declare(true);

@@ -105,6 +105,41 @@ async fn an_upload_in_parts_asks_only_for_what_the_head_lacks() {
 }
 
 #[tokio::test]
+async fn a_big_file_that_the_head_has_needs_no_chunks() {
+    let harness = Harness::start().await;
+    let volume = volume(&harness, "v").await;
+    let halves: [Vec<u8>; 2] = [vec![1; 4 << 20], vec![2; 1 << 20]];
+    let big = halves.concat();
+    let chunks = halves
+        .each_ref()
+        .map(|half| json!({ "hash": hash(half), "size": half.len() }));
+    let file = |path: &str, size: usize| json!({ "path": path, "size": size, "hash": hash(&big), "executable": false });
+    let path = format!("{volume}/upload");
+    let post = async |files: Value| {
+        harness
+            .post(&path, json!({ "files": files, "parts": true }))
+            .await
+    };
+    let unknown = post(json!([file("big", big.len())])).await;
+    unknown.error(400, "invalid_parameter", Some("files.0.chunks"));
+    let mut cut = file("big", big.len());
+    cut["chunks"] = json!(chunks);
+    let session = post(json!([cut])).await.json();
+    let contents: Files = &[("", &halves[0]), ("", &halves[1])];
+    put_all(&harness, &session, contents).await;
+    assert_eq!(commit(&harness, &volume, &session).await.status, 200);
+    let session = post(json!([file("moved", big.len())])).await.json();
+    assert_eq!(session["parts"], json!([]));
+    let moved = commit(&harness, &volume, &session).await;
+    assert_eq!(
+        (moved.status, &moved.json()["size"]),
+        (200, &json!(big.len()))
+    );
+    let other_size = post(json!([file("moved", big.len() + 1)])).await;
+    other_size.error(400, "invalid_parameter", Some("files.0.chunks"));
+}
+
+#[tokio::test]
 async fn a_hash_alone_gives_nobody_any_content() {
     let harness = Harness::start().await;
     let mine = volume(&harness, "mine").await;

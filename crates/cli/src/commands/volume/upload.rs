@@ -176,9 +176,16 @@ impl Upload<'_> {
             let session = self.declare(tree.declare(true), false).await?;
             return self.whole(Some(session)).await;
         }
-        let directory = self.directory.clone();
-        let chunked = beside(move || chunk_files(&directory.root, &directory.tree)).await?;
-        let session = self.declare(chunked.declared.clone(), true).await?;
+        let (chunked, session) = match self.uncut().await? {
+            Some(taken) => taken,
+            None => {
+                let directory = self.directory.clone();
+                let cut = move || chunk_files(&directory.root, &directory.tree);
+                let chunked = beside(cut).await?;
+                let session = self.declare(chunked.declared.clone(), true).await?;
+                (chunked, session)
+            }
+        };
         match session.parts {
             Some(parts) => {
                 self.put_parts(Arc::new(chunked), parts).await?;
@@ -186,6 +193,32 @@ impl Upload<'_> {
             }
             // A server that knows only the archive.
             None => self.whole(Some(session)).await,
+        }
+    }
+
+    /// Declares the big files without cutting them, which spares reading them again; `None` if the
+    /// server does not hold all of them.
+    async fn uncut(&self) -> Result<Option<(Chunked, UploadSession)>, Failure> {
+        if self.storage.current_version_id.is_none() {
+            return Ok(None);
+        }
+        let chunked = Chunked::uncut(&self.directory.tree);
+        let declaration = UploadCreate {
+            files: chunked.declared.clone(),
+            message: None,
+            parts: true,
+        };
+        let (kind, id) = (self.kind, self.storage.id);
+        match self.client.storage_upload(kind, id, &declaration).await {
+            Ok(session) => Ok(Some((chunked, session))),
+            Err(error)
+                if error
+                    .param()
+                    .is_some_and(|param| param.ends_with(".chunks")) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
