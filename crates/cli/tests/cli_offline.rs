@@ -67,6 +67,7 @@ const COMMANDS: &[&[&str]] = &[
     &["run", "list"],
     &["run", "show"],
     &["run", "kill"],
+    &["exec"],
     &["logs"],
     &["volume", "init"],
     &["volume", "push"],
