@@ -94,6 +94,7 @@ pub struct UploadCreate {
     /// Asks to send only what the server lacks, in parts. Then every file's `hash` and `executable`
     /// are required, and `chunks` of every file of at least 4 MiB.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    #[schema(value_type = Option<bool>)]
     pub parts: bool,
 }
 

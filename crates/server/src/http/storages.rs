@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use vm0_model::limits::{JSON_BODY_MAX_BYTES, UPLOAD_BODY_MAX_BYTES};
+use vm0_model::limits::{CHUNKING_MIN_BYTES, JSON_BODY_MAX_BYTES, UPLOAD_BODY_MAX_BYTES};
 use vm0_model::wire::page::Page;
 use vm0_model::wire::storages::{
     DeclaredChunk, DeclaredFile, Storage, StorageDetail, StorageVersion, UploadSession,
@@ -237,14 +237,19 @@ fn declared_chunks(file: &Fields) -> Result<Option<Vec<DeclaredChunk>>, ApiError
     let Some(chunks) = file.raw("chunks").filter(|chunks| !chunks.is_null()) else {
         return Ok(None);
     };
-    let chunks = Vec::<DeclaredChunk>::deserialize(chunks);
-    chunks.map(Some).map_err(|error| {
-        let path = file.path("chunks");
-        ApiError::invalid(
-            path.clone(),
-            format!("{path} is not a list of chunks: {error}"),
-        )
-    })
+    let path = file.path("chunks");
+    let fault = |why: String| ApiError::invalid(path.clone(), format!("{path} {why}"));
+    let chunks = Vec::<DeclaredChunk>::deserialize(chunks)
+        .map_err(|error| fault(format!("is not a list of chunks: {error}")))?;
+    let sizes = 1..=CHUNKING_MIN_BYTES;
+    if chunks
+        .iter()
+        .all(|chunk| sizes.contains(&chunk.size.into()))
+    {
+        Ok(Some(chunks))
+    } else {
+        Err(fault("must have 1 byte to 4 MiB each".to_owned()))
+    }
 }
 
 #[cfg(test)]

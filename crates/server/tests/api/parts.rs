@@ -135,7 +135,7 @@ async fn a_big_file_that_the_head_has_needs_no_chunks() {
         (moved.status, &moved.json()["size"]),
         (200, &json!(big.len()))
     );
-    let other_size = post(json!([file("moved", big.len() + 1)])).await;
+    let other_size = post(json!([file("other", big.len() + 1)])).await;
     other_size.error(400, "invalid_parameter", Some("files.0.chunks"));
 }
 

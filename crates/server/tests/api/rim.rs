@@ -21,6 +21,7 @@ const OPEN: &[(&str, &str)] = &[
     ("GET", "/health"),
     ("GET", "/openapi.json"),
     ("GET", "/metrics"),
+    ("GET", "/schema/vm0.yaml.json"),
     ("PUT", "/objects/uploads/{session}/{object}"),
     (
         "GET",

@@ -1,3 +1,4 @@
+PRAGMA foreign_keys = OFF;
 BEGIN TRANSACTION;
 CREATE TABLE _sqlx_migrations (
     version BIGINT PRIMARY KEY,
@@ -179,21 +180,6 @@ CREATE TABLE runs (
     output TEXT
 ) STRICT;
 INSERT INTO "runs" VALUES('01a20b19-0da9-75a5-9ae4-cb3ee524da79','01a20b19-0da5-77a2-8504-b2398cf512e2','completed',1800000000005000,1800000000006000,1800000000009000,'01a20b19-0da5-77a2-8504-b23a42f85e8c','my-agent','0101010101010101010101010101010101010101010101010101010101010101',7200,'01a20b19-0daf-759e-a44a-2f6f2afa56d4','01a20b19-0daf-759e-a44a-2f6ee8485fcb',NULL,'01a20b19-0da9-75a5-9ae4-cb3d45903d68','out','latest',NULL,NULL,'0707070707070707070707070707070707070707070707070707070707070707',NULL,'{"input":"0101010101010101010101010101010101010101010101010101010101010101"}','gvisor',NULL,0,'{"input_tokens":1,"output_tokens":null,"cost_usd":0.5}',NULL,'done');
-CREATE TABLE schedules (
-    id TEXT PRIMARY KEY,
-    user_id TEXT NOT NULL REFERENCES users (id),
-    agent_id TEXT NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
-    agent_name TEXT NOT NULL,
-    timezone TEXT NOT NULL,
-    request TEXT NOT NULL,
-    next_at INTEGER,
-    last_due_at INTEGER,
-    last_run_id TEXT,
-    last_error TEXT,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
-) STRICT;
-INSERT INTO "schedules" VALUES('01a20b19-0da5-77a2-8504-b2398cf51301','01a20b19-0da5-77a2-8504-b2398cf512e2','01a20b19-0da5-77a2-8504-b23a42f85e8c','my-agent','Europe/Berlin','{"cron":"0 9 * * 1-5","timezone":"Europe/Berlin","agent":"my-agent","prompt":"Sum it up"}',1800000001005000,1800000000005000,NULL,'The server did not run',1800000000005000,1800000000005000);
 CREATE TABLE secrets (
     user_id TEXT NOT NULL REFERENCES users (id),
     name TEXT NOT NULL,
@@ -286,6 +272,21 @@ CREATE TABLE variables (
     PRIMARY KEY (user_id, name)
 ) STRICT;
 INSERT INTO "variables" VALUES('01a20b19-0da5-77a2-8504-b2398cf512e2','REGION',1800000000004000,1800000000004000,'eu-west');
+CREATE TABLE schedules (
+    id TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES users (id),
+    agent_id TEXT NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
+    agent_name TEXT NOT NULL,
+    timezone TEXT NOT NULL,
+    request TEXT NOT NULL,
+    next_at INTEGER,
+    last_due_at INTEGER,
+    last_run_id TEXT,
+    last_error TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+INSERT INTO "schedules" VALUES('01a20b19-0da5-77a2-8504-b2398cf51301','01a20b19-0da5-77a2-8504-b2398cf512e2','01a20b19-0da5-77a2-8504-b23a42f85e8c','my-agent','Europe/Berlin','{"cron":"0 9 * * 1-5","timezone":"Europe/Berlin","agent":"my-agent","prompt":"Sum it up"}',1800000001005000,1800000000005000,NULL,'The server did not run',1800000000005000,1800000000005000);
 CREATE INDEX tokens_by_user ON tokens (user_id, created_at, id);
 CREATE INDEX agents_by_user ON agents (user_id, created_at, id);
 CREATE INDEX storages_by_user ON storages (user_id, kind, created_at, id);
