@@ -56,6 +56,17 @@ impl Table {
     }
 }
 
+/// The beginning of a prompt, on one line.
+pub(crate) fn excerpt(prompt: &str) -> String {
+    let line = escape(prompt).replace(['\n', '\t'], " ");
+    let mut start: String = line.chars().take(PROMPT_CHARS).collect();
+    if line.chars().count() > PROMPT_CHARS {
+        start.pop();
+        start.push('…');
+    }
+    start
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,15 +77,4 @@ mod tests {
         table.row(vec!["long-name".into(), "1 B".into()]);
         assert_eq!(table.render(), ["NAME       SIZE", "long-name  1 B"]);
     }
-}
-
-/// The beginning of a prompt, on one line.
-pub(crate) fn excerpt(prompt: &str) -> String {
-    let line = escape(prompt).replace(['\n', '\t'], " ");
-    let mut start: String = line.chars().take(PROMPT_CHARS).collect();
-    if line.chars().count() > PROMPT_CHARS {
-        start.pop();
-        start.push('…');
-    }
-    start
 }
