@@ -42,7 +42,8 @@ fn a_directory_of_no_kind_or_of_the_other_names_the_right_command() {
     for command in ["push", "pull", "status", "versions"] {
         let (code, message) = refused(&server, dir.path(), &["volume", command]);
         assert_eq!(code, Some(1), "{command}");
-        assert!(message.ends_with("  Use: vm0 artifact …\n"), "{message}");
+        let hint = format!("  Use: vm0 artifact {command}\n");
+        assert!(message.ends_with(&hint), "{message}");
     }
 }
 

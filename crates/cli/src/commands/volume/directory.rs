@@ -40,8 +40,9 @@ pub(super) fn current_dir() -> Result<PathBuf, Failure> {
     })
 }
 
-/// The working directory, or the first above it that is a storage; it must be of `kind`.
-pub(super) fn find(kind: StorageKind) -> Result<Directory, Failure> {
+/// The working directory, or the first above it that is a storage; it must be of `kind`, or
+/// `command` of the other kind is named.
+pub(super) fn find(kind: StorageKind, command: &str) -> Result<Directory, Failure> {
     let Some((root, marker)) = find_marker(&current_dir()?)? else {
         let failure = Failure::new(
             Exit::Failed,
@@ -58,7 +59,7 @@ pub(super) fn find(kind: StorageKind) -> Result<Directory, Failure> {
                 .replace("an volume", "a volume")
                 .replace("a artifact", "an artifact"),
         );
-        return Err(failure.hint(format!("Use: vm0 {} …", marker.kind)));
+        return Err(failure.hint(format!("Use: vm0 {} {command}", marker.kind)));
     }
     Ok(Directory {
         root,

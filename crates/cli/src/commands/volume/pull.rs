@@ -16,7 +16,7 @@ use crate::units;
 
 pub(super) async fn execute(context: &Context, kind: StorageKind, args: PullArgs) -> CommandResult {
     let output = &context.output;
-    let directory = find(kind)?;
+    let directory = find(kind, "pull")?;
     let client = context.client()?;
     let storage = remote::require(&client, kind, &directory.name).await?;
     let version = remote::resolve(&client, kind, &storage, args.version.as_deref()).await?;

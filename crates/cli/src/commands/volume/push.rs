@@ -13,7 +13,7 @@ use crate::units;
 
 pub(super) async fn execute(context: &Context, kind: StorageKind, args: PushArgs) -> CommandResult {
     let output = &context.output;
-    let directory = find(kind)?;
+    let directory = find(kind, "push")?;
     let client = context.client()?;
     let tree = scan_dir(&directory.root).await?;
     for path in &tree.skipped {

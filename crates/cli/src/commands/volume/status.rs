@@ -30,7 +30,7 @@ enum Local {
 
 pub(super) async fn execute(context: &Context, kind: StorageKind) -> CommandResult {
     let output = &context.output;
-    let directory = find(kind)?;
+    let directory = find(kind, "status")?;
     let client = context.client()?;
     let head = match remote::find(&client, kind, &directory.name).await? {
         Some(storage) => client.storage_view(kind, storage.id).await?,

@@ -20,7 +20,7 @@ pub(super) async fn execute(
     let output = &context.output;
     let name = match args.name {
         Some(name) => name,
-        None => find(kind)?.name,
+        None => find(kind, "versions")?.name,
     };
     let client = context.client()?;
     let storage = remote::require(&client, kind, &name).await?;
