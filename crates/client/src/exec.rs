@@ -196,15 +196,21 @@ impl ExecSender {
         Ok(self.sink.send(Message::Ping(Bytes::new())).await?)
     }
 
-    /// Closes the connection, with why there is no end if there is none.
-    pub async fn close(mut self, fault: Option<(ExecFault, &str)>) {
+    /// Closes the connection, with why there is no end if there is none. What the other side still
+    /// says is taken and dropped for a while: if it were left unread, the system would reset the
+    /// connection, and what was said last would be lost on its way.
+    pub async fn close(mut self, mut receiver: ExecReceiver, fault: Option<(ExecFault, &str)>) {
         let frame = fault.map(|(fault, reason)| CloseFrame {
             code: CloseCode::from(fault.code()),
             reason: reason[..reason.floor_char_boundary(REASON_MAX_BYTES)].into(),
         });
-        let close = self.sink.send(Message::Close(frame));
-        // The other side may have gone before.
-        let _ = tokio::time::timeout(EXEC_GOODBYE_TIMEOUT, close).await;
+        let last = async {
+            // The other side may have gone before.
+            if self.sink.send(Message::Close(frame)).await.is_ok() {
+                while let Some(Ok(_)) = receiver.source.next().await {}
+            }
+        };
+        let _ = tokio::time::timeout(EXEC_GOODBYE_TIMEOUT, last).await;
     }
 
     async fn text(&mut self, message: &impl Serialize) -> Result<(), ExecError> {

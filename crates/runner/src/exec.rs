@@ -158,7 +158,7 @@ impl Place<'_> {
                 let reason = format!("failed to {}", chain(&error));
                 self.log(format!("{shown}: {reason}")).await;
                 let fault = Some((ExecFault::NotStarted, reason.as_str()));
-                return sender.close(fault).await;
+                return sender.close(receiver, fault).await;
             }
         };
         let said = match Running::new(process, sender, program)
@@ -247,7 +247,7 @@ impl Running {
             }
         };
         drop(stdin);
-        speaker.finish(&over).await;
+        speaker.finish(receiver, &over).await;
         if let Over::Client = over {
             tokio::select! {
                 () = hang_up(&*control) => {}
@@ -318,7 +318,7 @@ impl Speaker {
     }
 
     /// The last words.
-    async fn finish(mut self, over: &Over) {
+    async fn finish(mut self, receiver: ExecReceiver, over: &Over) {
         let fault = match over {
             Over::Command(exit_code) => {
                 if *exit_code == NOT_FOUND && self.silent {
@@ -337,7 +337,7 @@ impl Speaker {
             Over::Agent => Some((ExecFault::RunEnded, "the run has ended")),
             Over::Sandbox(_) => Some((ExecFault::RunnerLost, "the sandbox has ended")),
         };
-        self.sender.close(fault).await;
+        self.sender.close(receiver, fault).await;
     }
 }
 

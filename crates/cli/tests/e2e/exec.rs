@@ -110,7 +110,12 @@ async fn input_and_output_are_passed_on_to_their_end(kind: &str) {
     let none = exec(&server, &run, &["--", "cat"], b"not passed on");
     assert_eq!((none.status.code(), none.stdout.len()), (Some(0), 0));
     let not_read = exec(&server, &run, &["-i", "--", "true"], &bytes);
-    assert_eq!(not_read.status.code(), Some(0));
+    assert_eq!(
+        not_read.status.code(),
+        Some(0),
+        "{}",
+        text(&not_read.stderr)
+    );
     let child = "sleep 300 & echo done";
     let left = exec(&server, &run, &["--", "sh", "-c", child], b"");
     assert_eq!(

@@ -269,7 +269,8 @@ async fn ask(sink: &mut Sink, start: &ExecStart, mut input: mpsc::Receiver<ExecI
     let mut message = text(start);
     loop {
         if sink.send(message).await.is_err() {
-            return Ending::Normal;
+            // The runner has said its last, which the other direction may still be reading.
+            std::future::pending::<()>().await;
         }
         message = tokio::select! {
             said = input.recv() => match said {

@@ -53,7 +53,7 @@ impl Session {
             signal = signals.pass_on(&ask) => Ok(Exit::Command(128 | signal.number() as u8)),
             () = send(&mut sender, typed, asked) => Ok(Exit::Failed),
         };
-        sender.close(None).await;
+        sender.close(receiver, None).await;
         ended
     }
 }
