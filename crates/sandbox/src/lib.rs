@@ -17,6 +17,7 @@ mod channel;
 mod detect;
 mod error;
 mod fake;
+mod heap;
 mod oci;
 
 pub use contract::{
@@ -27,5 +28,6 @@ pub use contract::{
 pub use detect::{Kind, UnknownKind, detect, open};
 pub use error::SandboxError;
 pub use fake::FakeBackend;
+pub use heap::give_back_large_buffers;
 pub use oci::{OciBackend, Runtime};
 pub use vm0_guest::{AGENT_PATH, GID, HOME, PLATFORM_DIR, PROXY_PORT, PROXY_URL, UID};

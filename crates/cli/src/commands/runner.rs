@@ -98,6 +98,7 @@ pub(crate) struct RunnerArgs {
 /// Does it: executes runs until a signal comes.
 pub(crate) async fn execute(context: &Context, args: RunnerArgs) -> CommandResult {
     log_service(args.options.log_format)?;
+    vm0_runner::give_back_large_buffers();
     let token = read_token(args.token_file)?;
     let name = args.name.unwrap_or_else(host_name);
     let state_dir = context.data_dir()?.join("runner");

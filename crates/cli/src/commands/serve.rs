@@ -65,6 +65,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 /// Does it: answers requests and executes runs until a signal comes.
 pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult {
     log_service(args.runner.log_format)?;
+    vm0_runner::give_back_large_buffers();
     raise_open_files();
     let data_dir = context.data_dir()?;
     let mut signal = StopSignal::listen()?;
