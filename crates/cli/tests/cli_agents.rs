@@ -1,8 +1,7 @@
 //! Agents from the command line, against a real server without a runner.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use vm0_testkit::{Server, ServerOptions};
 
@@ -38,17 +37,8 @@ impl World {
     }
 
     fn vm0(&self, args: &[&str]) -> Output {
-        let directory: &Path = self.directory.path();
-        Command::new(env!("CARGO_BIN_EXE_vm0"))
-            .args(args)
-            .current_dir(directory)
-            .env("VM0_API_URL", self.server.url())
-            .env("VM0_TOKEN", self.server.token())
-            .env_remove("VM0_API_KEY")
-            .env("HOME", directory)
-            .stdin(Stdio::null())
-            .output()
-            .expect("vm0 runs")
+        let mut command = self.server.client(self.directory.path(), args);
+        command.output().expect("vm0 runs")
     }
 
     fn ok(&self, args: &[&str]) -> String {

@@ -43,13 +43,8 @@ fn server_with_volume() -> (Server, tempfile::TempDir) {
 }
 
 fn client(server: &Server, directory: &Path, args: &[&str]) {
-    let status = Command::new(BINARY)
-        .args(args)
-        .current_dir(directory)
-        .env("VM0_API_URL", server.url())
-        .env("VM0_TOKEN", server.token())
-        .env_remove("VM0_API_KEY")
-        .env("HOME", directory)
+    let status = server
+        .client(directory, args)
         .stdout(Stdio::null())
         .status()
         .expect("vm0 runs");

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use vm0_testkit::{Server, ServerOptions};
 
@@ -34,15 +34,8 @@ impl World {
     }
 
     fn command(&self, directory: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vm0"));
-        command
-            .args(args)
-            .current_dir(self.path().join(directory))
-            .env("VM0_API_URL", self.server.url())
-            .env("VM0_TOKEN", self.server.token())
-            .env_remove("VM0_API_KEY")
-            .env("HOME", self.path())
-            .stdin(Stdio::null());
+        let mut command = self.server.client(self.path(), args);
+        command.current_dir(self.path().join(directory));
         command
     }
 

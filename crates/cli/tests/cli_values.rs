@@ -18,15 +18,7 @@ fn server() -> Server {
 }
 
 fn command(server: &Server, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vm0"));
-    command
-        .args(args)
-        .env("VM0_API_URL", server.url())
-        .env("VM0_TOKEN", server.token())
-        .env_remove("VM0_API_KEY")
-        .env("HOME", server.data_dir())
-        .stdin(Stdio::null());
-    command
+    server.client(server.data_dir(), args)
 }
 
 fn vm0(server: &Server, args: &[&str]) -> Output {

@@ -1,7 +1,7 @@
 //! A real `vm0 serve` on a free port with its own data directory.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::api::Api;
@@ -107,6 +107,21 @@ impl Server {
     /// The binary under test.
     pub fn binary(&self) -> &Path {
         &self.options.binary
+    }
+
+    /// A command of the binary under test, as the user of this server whose home is `home`, where it
+    /// is run too. Nobody types.
+    pub fn client(&self, home: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(self.binary());
+        command
+            .args(args)
+            .current_dir(home)
+            .env("VM0_API_URL", self.url())
+            .env("VM0_TOKEN", self.token())
+            .env_remove("VM0_API_KEY")
+            .env("HOME", home)
+            .stdin(Stdio::null());
+        command
     }
 
     /// What the server wrote to its log so far.

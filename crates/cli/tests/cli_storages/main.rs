@@ -26,15 +26,7 @@ fn server() -> Server {
 }
 
 fn command(server: &Server, dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    command
-        .args(args)
-        .current_dir(dir)
-        .env("VM0_API_URL", server.url())
-        .env("VM0_TOKEN", server.token())
-        .env_remove("VM0_API_KEY")
-        .env("HOME", dir);
-    command
+    server.client(dir, args)
 }
 
 fn vm0(server: &Server, dir: &Path, args: &[&str]) -> Output {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::json;
 use vm0_testkit::{ModelServer, Server};
@@ -17,15 +17,7 @@ crate::on_each_sandbox!(
 
 /// `vm0` as a user of `server` in `dir`.
 fn vm0(server: &Server, dir: &Path, args: &[&str]) -> Output {
-    Command::new(server.binary())
-        .args(args)
-        .current_dir(dir)
-        .env("VM0_API_URL", server.url())
-        .env("VM0_TOKEN", server.token())
-        .env_remove("VM0_API_KEY")
-        .env("HOME", dir)
-        .output()
-        .expect("vm0 runs")
+    server.client(dir, args).output().expect("vm0 runs")
 }
 
 fn compose(server: &Server, dir: &Path) {

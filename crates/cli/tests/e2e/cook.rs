@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 use vm0_testkit::Server;
@@ -17,13 +17,9 @@ crate::on_each_sandbox!(
 
 /// `vm0` as a user of `server` whose project is `home/project`.
 fn vm0(server: &Server, home: &Path, args: &[&str]) -> Output {
-    Command::new(server.binary())
-        .args(args)
+    server
+        .client(home, args)
         .current_dir(home.join("project"))
-        .env("VM0_API_URL", server.url())
-        .env("VM0_TOKEN", server.token())
-        .env_remove("VM0_API_KEY")
-        .env("HOME", home)
         .output()
         .expect("vm0 runs")
 }
@@ -190,14 +186,11 @@ async fn a_step_that_fails_ends_the_cooking_with_its_code(kind: &str) {
         stderr.contains("vm0 run reader \"…\" --artifact-name artifact"),
         "{stderr}"
     );
-    let refused = Command::new(server.binary())
-        .args(["cook", "true"])
+    let refused = server
+        .client(home, &["cook", "true"])
         .current_dir(home.join("project"))
-        .env("VM0_API_URL", server.url())
         .env("VM0_TOKEN", "vm0_live_wrong")
-        .env_remove("VM0_API_KEY")
         .env("CUSTOMER", "acme")
-        .env("HOME", home)
         .output()
         .expect("vm0 runs");
     assert_eq!(

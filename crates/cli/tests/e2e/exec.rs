@@ -39,12 +39,8 @@ async fn waiting_run(server: &Server) -> String {
 }
 
 fn command(server: &Server, run: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(server.binary());
-    command
-        .args(["exec", run])
-        .args(args)
-        .env("VM0_API_URL", server.url())
-        .env("VM0_API_KEY", server.token());
+    let mut command = server.client(server.data_dir(), &["exec", run]);
+    command.args(args);
     command
 }
 
@@ -155,7 +151,10 @@ impl Seat {
             .args(vm0.get_args())
             .env("TERM", "xterm-vm0");
         for (name, value) in vm0.get_envs() {
-            shell.env(name, value.expect("a value"));
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
         }
         Self {
             child: TestProcess::start(shell),

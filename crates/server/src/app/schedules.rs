@@ -129,9 +129,13 @@ impl App {
                 continue;
             };
             let outcome = match self.schedule_run(user, &schedule, due_at, now).await {
-                Ok(run) => Ok(run),
-                Err(AppError::Api(error)) => Err(error.message),
-                Err(error) => return Err(error),
+                Ok(outcome) => outcome,
+                // It is due still; the others are not to wait for it.
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(error, schedule = %schedule.id, "a schedule was not seen to");
+                    continue;
+                }
             };
             if let Err(reason) = &outcome {
                 tracing::warn!(schedule = %schedule.id, reason, "a schedule made no run");
@@ -147,25 +151,24 @@ impl App {
         Ok(())
     }
 
-    /// The run of an occurrence.
+    /// The run of an occurrence, or why it makes none.
     async fn schedule_run(
         &self,
         user: UserRecord,
         schedule: &ScheduleRecord,
         due_at: Timestamp,
         now: Timestamp,
-    ) -> Result<RunId, AppError> {
+    ) -> Result<Result<RunId, String>, AppError> {
         if is_missed(due_at, now) {
-            let message = format!("The server did not run at {due_at}");
-            return Err(ApiError::new(vm0_model::ErrorCode::InvalidState, message).into());
+            return Ok(Err(format!("The server did not run at {due_at}")));
         }
         let key = format!("schedule {} {due_at}", schedule.id);
         if let Some(last) = schedule.last_run_id
             && let Some(last) = self.store.run_view(Some(user.id), last).await?
             && !last.status.is_terminal()
         {
-            let message = format!("Run {} of the time before has not ended", last.id);
-            return Err(ApiError::new(vm0_model::ErrorCode::InvalidState, message).into());
+            let reason = format!("Run {} of the time before has not ended", last.id);
+            return Ok(Err(reason));
         }
         let mut fields = schedule.request.run();
         fields.agent_id = Some(schedule.agent_id.to_string());
@@ -175,8 +178,11 @@ impl App {
             body,
             idempotency_key: Some(Ok(key)),
         };
-        let run = self.run_create(&Caller { user }, request).await?;
-        Ok(run.run.id)
+        match self.run_create(&Caller { user }, request).await {
+            Ok(run) => Ok(Ok(run.run.id)),
+            Err(AppError::Api(refusal)) => Ok(Err(refusal.message)),
+            Err(error) => Err(error),
+        }
     }
 }
 
