@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,7 +43,9 @@ pub struct Gateway {
 
 /// What the connections of a run share.
 pub(crate) struct Shared {
-    pub(crate) policy: Policy,
+    policy: RwLock<Arc<Policy>>,
+    implied: Vec<ImpliedHost>,
+    allow_private: Vec<PrivateAllowance>,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) journal: Journal,
     /// For the head of a request, and for a greeting that has begun.
@@ -72,7 +74,13 @@ impl Gateway {
     ) -> Self {
         let connections = limits::CONNECTIONS_MAX_PER_RUN.min(log.max_capacity());
         let shared = Shared {
-            policy: Policy::new(config.policy, config.implied, config.allow_private),
+            policy: RwLock::new(Arc::new(Policy::new(
+                config.policy,
+                config.implied.clone(),
+                config.allow_private.clone(),
+            ))),
+            implied: config.implied,
+            allow_private: config.allow_private,
             resolver,
             journal: Journal::new(log),
             header_timeout,
@@ -100,6 +108,21 @@ impl Gateway {
         }
     }
 
+    /// Replaces what the agent may reach, at once for every decision from here on.
+    pub fn set_policy(&self, network: NetworkPolicy) {
+        let shared = &self.shared;
+        let policy = Policy::new(
+            network,
+            shared.implied.clone(),
+            shared.allow_private.clone(),
+        );
+        let mut current = shared
+            .policy
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(policy);
+    }
+
     /// What the sandbox received and sent so far.
     pub fn counters(&self) -> Counters {
         self.shared.meter.read()
@@ -109,12 +132,18 @@ impl Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
-            .field("policy", &self.shared.policy)
+            .field("policy", &self.shared.policy())
             .finish_non_exhaustive()
     }
 }
 
 impl Shared {
+    /// What the agent may reach now.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&policy)
+    }
+
     async fn serve(self: &Arc<Self>, mut client: Client) -> io::Result<()> {
         let first = tokio::time::timeout(self.header_timeout, client.read_u8()).await??;
         client.unread(Bytes::copy_from_slice(&[first]));

@@ -39,7 +39,7 @@ impl Shared {
         request: Option<&RequestView>,
     ) -> Result<Vec<IpAddr>, Refusal> {
         if let Host::Domain(_) = target.host
-            && let Some(rule) = self.policy.denied_unresolved(target, request)
+            && let Some(rule) = self.policy().denied_unresolved(target, request)
         {
             return Err(Refusal::Denied {
                 rule,
@@ -62,6 +62,7 @@ impl Shared {
         addresses: &[IpAddr],
         request: Option<&RequestView>,
     ) -> Result<Route, Refusal> {
+        let policy = self.policy();
         let mut refusal = Refusal::Unresolved;
         let mut route: Option<Route> = None;
         for &address in addresses {
@@ -69,7 +70,7 @@ impl Shared {
                 address,
                 own: interfaces::is_own(address),
             };
-            let decision = self.policy.decide(target, candidate, request);
+            let decision = policy.decide(target, candidate, request);
             let rule = decision.rule;
             if decision.verdict == Verdict::Deny {
                 if refusal == Refusal::Unresolved {
