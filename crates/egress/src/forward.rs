@@ -1,6 +1,7 @@
 //! One HTTP request to its server and the answer back, both bodies streamed.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,103 +15,87 @@ use http::header::{
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
+
 use vm0_model::limits;
 
 use crate::answer;
-use crate::host::Target;
+use crate::gateway::Shared;
 use crate::journal::Exchange;
+use crate::policy::Policy;
+use crate::upstream::{Lease, Upstream, UpstreamError};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const WEBSOCKET: &str = "websocket";
+
+/// A request body on its way out.
+pub(crate) type Outgoing = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// A protocol that both sides switched to: WebSocket.
 pub(crate) struct Switched {
     pub(crate) client: OnUpgrade,
     pub(crate) server: OnUpgrade,
     pub(crate) exchange: Exchange,
-    pub(crate) driver: AbortOnDropHandle<()>,
+    pub(crate) driver: Option<AbortOnDropHandle<()>>,
 }
 
-/// Why there is no answer from the server.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ForwardError {
-    #[error("form the request")]
-    Form(#[from] http::Error),
-    #[error("exchange HTTP with the server")]
-    Http(#[from] hyper::Error),
-}
-
-/// Sends `request` to `target` over `upstream`. The answer's body writes the log line when it
-/// ends; a switch of protocols is handed back instead.
+/// Sends `request` to `upstream` at one of `addresses`. The answer's body writes the log line when
+/// it ends; a switch of protocols is handed back instead.
 pub(crate) async fn forward(
     mut request: Request<Incoming>,
-    target: &Target,
-    upstream: TcpStream,
+    upstream: &Arc<Upstream>,
+    addresses: &[IpAddr],
     exchange: Exchange,
-) -> Result<(Response<answer::Body>, Option<Switched>), (ForwardError, Exchange)> {
+) -> Result<(Response<answer::Body>, Option<Switched>), (UpstreamError, Exchange)> {
     let client = wants_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
-    let request = match outgoing(request, target, client.is_some(), &exchange) {
+    let request = match outgoing(request, upstream, client.is_some(), &exchange) {
         Ok(request) => request,
         Err(error) => return Err((error.into(), exchange)),
     };
-    let (driver, response) = match send(request, upstream).await {
-        Ok(sent) => sent,
-        Err(error) => return Err((error.into(), exchange)),
-    };
-    Ok(incoming(response, client, exchange, driver))
-}
-
-async fn send(
-    request: Request<Counted>,
-    upstream: TcpStream,
-) -> Result<(AbortOnDropHandle<()>, Response<Incoming>), hyper::Error> {
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .preserve_header_case(true)
-        .max_buf_size(limits::GATEWAY_HEAD_MAX_BYTES)
-        .handshake(TokioIo::new(upstream))
-        .await?;
-    let driver = AbortOnDropHandle::new(tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "failed to finish an exchange");
-        }
-    }));
-    Ok((driver, sender.send_request(request).await?))
+    match upstream.send(request, addresses).await {
+        Ok((response, lease)) => Ok(incoming(response, client, exchange, lease)),
+        Err(error) => Err((error, exchange)),
+    }
 }
 
 fn outgoing(
     request: Request<Incoming>,
-    target: &Target,
+    upstream: &Upstream,
     websocket: bool,
     exchange: &Exchange,
-) -> Result<Request<Counted>, http::Error> {
+) -> Result<Request<Outgoing>, http::Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = Uri::builder().path_and_query(path).build()?;
-    parts.version = Version::HTTP_11;
+    let trailers = parts.version == Version::HTTP_2 && accepts_trailers(&parts.headers);
     strip_hop_by_hop(&mut parts.headers, websocket);
+    if trailers {
+        parts.headers.insert(TE, TRAILERS);
+    }
     // The server answers `Expect` by accepting the body, which this side has done already.
     parts.headers.remove(EXPECT);
-    parts
-        .headers
-        .insert(HOST, HeaderValue::try_from(target.http_host())?);
+    let default_port = if upstream.is_tls() { 443 } else { 80 };
+    let host = upstream.target.http_host(default_port);
+    parts.headers.insert(HOST, HeaderValue::try_from(host)?);
     let body = Counted {
         body,
         bytes: Arc::clone(&exchange.request_bytes),
     };
-    Ok(Request::from_parts(parts, body))
+    Ok(Request::from_parts(parts, body.boxed_unsync()))
 }
 
 fn incoming(
     mut response: Response<Incoming>,
     client: Option<OnUpgrade>,
     mut exchange: Exchange,
-    driver: AbortOnDropHandle<()>,
+    lease: Lease,
 ) -> (Response<answer::Body>, Option<Switched>) {
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     exchange.answered(response.status());
@@ -124,7 +109,7 @@ fn incoming(
                 client,
                 server,
                 exchange,
-                driver,
+                driver: lease.keep(),
             };
             (
                 Response::from_parts(parts, answer::established().into_body()),
@@ -136,15 +121,16 @@ fn incoming(
             let body = Answer {
                 body: Counted { body, bytes },
                 _exchange: exchange,
-                _driver: driver,
+                lease: Some(lease),
             };
             (Response::from_parts(parts, body.boxed()), None)
         }
     }
 }
 
-/// Passes bytes both ways between the sides of `switched` until both have ended.
-pub(crate) async fn relay(switched: Switched) -> io::Result<()> {
+/// Passes bytes both ways between the sides of `switched` until both have ended or the policy
+/// forbids it.
+pub(crate) async fn relay(shared: &Shared, switched: Switched) -> io::Result<()> {
     let Switched {
         client,
         server,
@@ -153,13 +139,26 @@ pub(crate) async fn relay(switched: Switched) -> io::Result<()> {
     } = switched;
     let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
     let mut server = TokioIo::new(server.await.map_err(io::Error::other)?);
-    let (sent, received) = tokio::io::copy_bidirectional(&mut client, &mut server).await?;
-    exchange.request_bytes.fetch_add(sent, Ordering::Relaxed);
-    exchange
-        .response_bytes
-        .fetch_add(received, Ordering::Relaxed);
+    let copying = copy_both(&mut client, &mut server);
+    let allowed = |policy: &Policy| exchange.is_allowed_by(policy);
+    if let Some(copied) = shared.while_allowed(allowed, copying).await {
+        let (sent, received) = copied?;
+        exchange.request_bytes.fetch_add(sent, Ordering::Relaxed);
+        exchange
+            .response_bytes
+            .fetch_add(received, Ordering::Relaxed);
+    }
     drop(driver);
     Ok(())
+}
+
+/// Passes bytes both ways until both sides have ended.
+pub(crate) async fn copy_both(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<(u64, u64)> {
+    const SIZE: usize = limits::GATEWAY_BUFFER_BYTES;
+    tokio::io::copy_bidirectional_with_sizes(client, server, SIZE, SIZE).await
 }
 
 /// Only WebSocket: any other protocol to switch to could hide requests from the policy.
@@ -170,6 +169,11 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
     tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"))
         && upgrades.next().is_some_and(is_websocket)
         && upgrades.next().is_none()
+}
+
+/// Whether the client reads what follows a body, as gRPC does.
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    headers.get(TE).is_some_and(|te| *te == TRAILERS)
 }
 
 fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -220,7 +224,8 @@ struct Counted {
 struct Answer {
     body: Counted,
     _exchange: Exchange,
-    _driver: AbortOnDropHandle<()>,
+    /// None once the body has ended.
+    lease: Option<Lease>,
 }
 
 impl Body for Counted {
@@ -259,7 +264,13 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -268,5 +279,16 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // A body of known length is dropped after its last byte without being asked for its end.
+        if self.body.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
     }
 }

@@ -2,21 +2,24 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use vm0_model::event::LogEntry;
 use vm0_model::limits;
 use vm0_model::network::{NetworkPolicy, PrivateAllowance};
 
+use crate::authority::{Authority, AuthorityError};
 use crate::counter::{Counters, Meter};
 use crate::forward;
-use crate::http_proxy::{self, Next, Scope};
+use crate::http_proxy::{self, Next, Protocol, Scope};
 use crate::journal::Journal;
+use crate::outside::Outside;
 use crate::policy::{ImpliedHost, Policy};
 use crate::resolver::Resolver;
 use crate::route::Refusal;
@@ -25,7 +28,7 @@ use crate::stream::{Client, Metered};
 use crate::tunnel::{Tunnel, TunnelRefusal};
 
 /// What a run may reach.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GatewayConfig {
     /// The policy of the agent.
     pub policy: NetworkPolicy,
@@ -33,6 +36,8 @@ pub struct GatewayConfig {
     pub implied: Vec<ImpliedHost>,
     /// What the operator opened.
     pub allow_private: Vec<PrivateAllowance>,
+    /// The way from here on.
+    pub outside: Outside,
 }
 
 /// The one way out of one sandbox. Clones are the same gateway.
@@ -43,9 +48,11 @@ pub struct Gateway {
 
 /// What the connections of a run share.
 pub(crate) struct Shared {
-    policy: RwLock<Arc<Policy>>,
+    policy: watch::Sender<Arc<Policy>>,
     implied: Vec<ImpliedHost>,
     allow_private: Vec<PrivateAllowance>,
+    pub(crate) authority: Authority,
+    pub(crate) outside: Outside,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) journal: Journal,
     /// For the head of a request, and for a greeting that has begun.
@@ -58,11 +65,14 @@ impl Gateway {
     /// A gateway that writes the network log to `log`. Each connection holds room for its line
     /// there while it lasts, so no more connections are served at a time than `log` has room for;
     /// give it at least [`limits::CONNECTIONS_MAX_PER_RUN`].
+    ///
+    /// # Errors
+    /// If the certificate authority of the run cannot be made.
     pub fn new(
         config: GatewayConfig,
         resolver: Arc<dyn Resolver>,
         log: mpsc::Sender<LogEntry>,
-    ) -> Self {
+    ) -> Result<Self, AuthorityError> {
         Self::with_header_timeout(config, resolver, log, limits::REQUEST_READ_TIMEOUT)
     }
 
@@ -71,14 +81,17 @@ impl Gateway {
         resolver: Arc<dyn Resolver>,
         log: mpsc::Sender<LogEntry>,
         header_timeout: Duration,
-    ) -> Self {
+    ) -> Result<Self, AuthorityError> {
+        let authority = Authority::new()?;
         let connections = limits::CONNECTIONS_MAX_PER_RUN.min(log.max_capacity());
         let shared = Shared {
-            policy: RwLock::new(Arc::new(Policy::new(
+            policy: watch::Sender::new(Arc::new(Policy::new(
                 config.policy,
                 config.implied.clone(),
                 config.allow_private.clone(),
             ))),
+            authority,
+            outside: config.outside,
             implied: config.implied,
             allow_private: config.allow_private,
             resolver,
@@ -87,9 +100,9 @@ impl Gateway {
             meter: Arc::default(),
             connections: Semaphore::new(connections),
         };
-        Self {
+        Ok(Self {
             shared: Arc::new(shared),
-        }
+        })
     }
 
     /// Serves one connection out of the sandbox until its end. Dropping the future ends it. A
@@ -108,7 +121,8 @@ impl Gateway {
         }
     }
 
-    /// Replaces what the agent may reach, at once for every decision from here on.
+    /// Replaces what the agent may reach, at once for every decision from here on; connections
+    /// that the new policy forbids are cut.
     pub fn set_policy(&self, network: NetworkPolicy) {
         let shared = &self.shared;
         let policy = Policy::new(
@@ -116,11 +130,18 @@ impl Gateway {
             shared.implied.clone(),
             shared.allow_private.clone(),
         );
-        let mut current = shared
-            .policy
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(policy);
+        shared.policy.send_replace(Arc::new(policy));
+    }
+
+    /// The certificate of the authority that the gateway decrypts TLS with, in PEM: what the
+    /// programs inside must trust.
+    pub fn certificate(&self) -> String {
+        self.shared.authority.pem()
+    }
+
+    /// Whether the policy it began with makes the gateway decrypt TLS to some host.
+    pub fn decrypts(&self) -> bool {
+        self.shared.policy().decrypts_any()
     }
 
     /// What the sandbox received and sent so far.
@@ -140,8 +161,30 @@ impl fmt::Debug for Gateway {
 impl Shared {
     /// What the agent may reach now.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&policy)
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// Does `work` to its end, unless the policy is not one that makes `allowed` true, or becomes
+    /// one.
+    pub(crate) async fn while_allowed<T>(
+        &self,
+        allowed: impl Fn(&Policy) -> bool,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut policies = self.policy.subscribe();
+        let mut work = pin!(work);
+        loop {
+            let policy = Arc::clone(&policies.borrow_and_update());
+            if !allowed(&policy) {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                // The sender lives as long as `self`.
+                _ = policies.changed() => {}
+            }
+        }
     }
 
     async fn serve(self: &Arc<Self>, mut client: Client) -> io::Result<()> {
@@ -150,12 +193,12 @@ impl Shared {
         let mut next = if first == socks::VERSION {
             self.serve_socks(client).await?
         } else {
-            http_proxy::serve(Arc::clone(self), client, Scope::Proxy).await
+            http_proxy::serve(Arc::clone(self), client, Scope::Proxy, Protocol::Http1).await
         };
         while let Some(now) = next {
             next = match now {
                 Next::Relay(switched) => {
-                    forward::relay(*switched).await?;
+                    forward::relay(self, *switched).await?;
                     None
                 }
                 Next::Tunnel(client, tunnel) => {
@@ -210,11 +253,16 @@ mod tests {
 
     fn impatient() -> (Gateway, mpsc::Receiver<LogEntry>) {
         let (log, entries) = mpsc::channel(8);
-        let config = GatewayConfig::default();
+        let config = GatewayConfig {
+            policy: NetworkPolicy::default(),
+            implied: Vec::new(),
+            allow_private: Vec::new(),
+            outside: Outside::untrusting().unwrap(),
+        };
         let patience = Duration::from_millis(50);
         let resolver = Arc::new(SystemResolver);
         (
-            Gateway::with_header_timeout(config, resolver, log, patience),
+            Gateway::with_header_timeout(config, resolver, log, patience).unwrap(),
             entries,
         )
     }

@@ -101,9 +101,9 @@ impl Target {
         })
     }
 
-    /// The value of a `Host` header of plain HTTP.
-    pub(crate) fn http_host(&self) -> String {
-        if self.port == 80 {
+    /// The value of a `Host` header, where `default_port` is left out.
+    pub(crate) fn http_host(&self, default_port: u16) -> String {
+        if self.port == default_port {
             bracketed(&self.host)
         } else {
             self.to_string()
@@ -197,11 +197,13 @@ mod tests {
             (8080, "[::1]:8080")
         );
         assert_eq!(
-            Target::parse("[::1]", Some(80)).unwrap().http_host(),
+            Target::parse("[::1]", Some(80)).unwrap().http_host(80),
             "[::1]"
         );
         assert_eq!(
-            Target::parse("a.example:81", Some(80)).unwrap().http_host(),
+            Target::parse("a.example:81", Some(80))
+                .unwrap()
+                .http_host(80),
             "a.example:81"
         );
     }

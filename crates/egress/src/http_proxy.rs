@@ -3,37 +3,46 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::HOST;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use vm0_model::limits;
 
 use crate::answer::{self, Body};
+use crate::flight::Flights;
 use crate::forward::{self, Switched};
 use crate::gateway::Shared;
 use crate::host::Target;
 use crate::journal::{Exchange, Slot};
-use crate::policy::{RequestView, Rule};
-use crate::route::{self, Refusal, Route};
+use crate::policy::{Policy, RequestView, Rule};
+use crate::route::{Refusal, Route};
 use crate::stream::Client;
 use crate::tunnel::{Tunnel, TunnelRefusal};
+use crate::upstream::{Security, Upstream, UpstreamError};
 
 /// What the requests of a connection may be for.
-#[derive(Debug)]
 pub(crate) enum Scope {
     /// Whatever they name, and `CONNECT`.
     Proxy,
     /// The destination of the tunnel that they are in, at the addresses resolved for it.
     Tunnel {
-        target: Target,
+        upstream: Arc<Upstream>,
         addresses: Vec<IpAddr>,
     },
+}
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
 }
 
 /// What a connection became after its last request.
@@ -45,31 +54,35 @@ pub(crate) enum Next {
 struct Connection {
     shared: Arc<Shared>,
     scope: Scope,
+    /// Where the last request outside a tunnel went.
+    plain: Mutex<Option<Arc<Upstream>>>,
+    flights: Flights,
     next: Mutex<Option<Next>>,
 }
 
-/// Serves requests until the client leaves or the connection becomes something else.
-pub(crate) async fn serve(shared: Arc<Shared>, client: Client, scope: Scope) -> Option<Next> {
-    let header_timeout = shared.header_timeout;
+/// Serves requests until the client leaves, the connection becomes something else, or the policy
+/// changes so that it forbids what is under way.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    client: Client,
+    scope: Scope,
+    protocol: Protocol,
+) -> Option<Next> {
     let connection = Arc::new(Connection {
-        shared,
+        shared: Arc::clone(&shared),
         scope,
+        plain: Mutex::default(),
+        flights: Flights::default(),
         next: Mutex::new(None),
     });
-    let service = service_fn(|request| {
-        let connection = Arc::clone(&connection);
-        async move { Ok::<_, Infallible>(connection.handle(request).await) }
+    let allowed = |policy: &Policy| connection.flights.allowed_by(policy);
+    let served = shared.while_allowed(allowed, async {
+        match protocol {
+            Protocol::Http1 => serve_http1(&connection, client).await,
+            Protocol::Http2 => serve_http2(&connection, client).await,
+        }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(limits::GATEWAY_HEAD_MAX_BYTES)
-        .preserve_header_case(true)
-        .half_close(true)
-        .serve_connection(TokioIo::new(client), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
+    if let Some(Err(error)) = served.await {
         tracing::debug!(%error, "failed to serve a proxy connection");
     }
     connection
@@ -77,6 +90,45 @@ pub(crate) async fn serve(shared: Arc<Shared>, client: Client, scope: Scope) -> 
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .take()
+}
+
+async fn serve_http1(connection: &Arc<Connection>, client: Client) -> hyper::Result<()> {
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(connection.shared.header_timeout)
+        .max_buf_size(limits::GATEWAY_HEAD_MAX_BYTES)
+        .preserve_header_case(true)
+        .half_close(true)
+        .serve_connection(TokioIo::new(client), service(connection))
+        .with_upgrades()
+        .await
+}
+
+async fn serve_http2(connection: &Arc<Connection>, client: Client) -> hyper::Result<()> {
+    let head_max = u32::try_from(limits::GATEWAY_HEAD_MAX_BYTES).unwrap_or(u32::MAX);
+    http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits::GATEWAY_HTTP2_WINDOW_BYTES)
+        .initial_connection_window_size(limits::GATEWAY_HTTP2_WINDOW_BYTES)
+        .max_concurrent_streams(limits::GATEWAY_HTTP2_STREAMS_MAX)
+        .max_header_list_size(head_max)
+        .serve_connection(TokioIo::new(client), service(connection))
+        .await
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+fn service(
+    connection: &Arc<Connection>,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future = Answering>
++ use<> {
+    let connection = Arc::clone(connection);
+    service_fn(move |request| {
+        let connection = Arc::clone(&connection);
+        let answering: Answering =
+            Box::pin(async move { Ok::<_, Infallible>(connection.handle(request).await) });
+        answering
+    })
 }
 
 impl Connection {
@@ -98,19 +150,38 @@ impl Connection {
     fn target(&self, request: &Request<Incoming>) -> Result<Target, &'static str> {
         const DESTINATION: &str = "The destination of the request cannot be read";
         let uri = request.uri();
+        let connect = *request.method() == Method::CONNECT;
         let authority = uri.authority().map(|authority| authority.as_str());
-        match (&self.scope, *request.method() == Method::CONNECT, authority) {
+        match (&self.scope, connect, authority) {
             (Scope::Tunnel { .. }, true, _) => Err("CONNECT inside a tunnel"),
-            (Scope::Tunnel { target, .. }, false, None) => Ok(target.clone()),
+            (Scope::Tunnel { upstream, .. }, false, None) => Ok(upstream.target.clone()),
             (Scope::Proxy, true, Some(authority)) => {
                 Target::parse(authority, None).map_err(|_| DESTINATION)
             }
-            (_, false, Some(authority)) if uri.scheme_str() == Some("http") => {
-                Target::parse(authority, Some(80)).map_err(|_| DESTINATION)
+            (_, false, Some(authority)) if uri.scheme_str() == Some(self.scheme()) => {
+                Target::parse(authority, Some(self.default_port())).map_err(|_| DESTINATION)
             }
-            (_, false, Some(_)) => Err("Only http URLs can be requested; use CONNECT for https"),
+            (Scope::Tunnel { .. }, false, Some(_)) => Err("The URL has another scheme"),
+            (Scope::Proxy, false, Some(_)) => {
+                Err("Only http URLs can be requested; use CONNECT for https")
+            }
             (Scope::Proxy, _, None) => Err("This is a proxy; the request names no host"),
         }
+    }
+
+    fn is_tls(&self) -> bool {
+        match &self.scope {
+            Scope::Proxy => false,
+            Scope::Tunnel { upstream, .. } => upstream.is_tls(),
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.is_tls() { "https" } else { "http" }
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.is_tls() { 443 } else { 80 }
     }
 
     async fn open_tunnel(
@@ -139,9 +210,11 @@ impl Connection {
     ) -> Response<Body> {
         let (method, url) = (request.method().to_string(), self.url(&request, &target));
         let mut exchange = Exchange::new(slot, &method, &url, Rule::Fixed);
-        let response = match self.route(&request, &target).await {
+        let view = RequestView::new(request.method().as_str(), request.uri().path());
+        let response = match self.route(&request, &target, &view).await {
             Ok(route) => {
                 exchange.decided_by(route.rule);
+                exchange.take_off(&self.flights, &target, &route.addresses, view);
                 match self.forward(request, &target, &route, exchange).await {
                     Ok(response) => return response,
                     Err((response, unsent)) => {
@@ -166,20 +239,24 @@ impl Connection {
         response
     }
 
-    async fn route(&self, request: &Request<Incoming>, target: &Target) -> Result<Route, Mismatch> {
+    async fn route(
+        &self,
+        request: &Request<Incoming>,
+        target: &Target,
+        view: &RequestView,
+    ) -> Result<Route, Mismatch> {
         if !self.names_agree(request, target) {
             return Err(Mismatch::Names);
         }
-        let view = RequestView::new(request.method().as_str(), request.uri().path());
         let resolved;
         let addresses = match &self.scope {
             Scope::Tunnel { addresses, .. } => addresses,
             Scope::Proxy => {
-                resolved = self.shared.resolve(target, Some(&view)).await?;
+                resolved = self.shared.resolve(target, Some(view)).await?;
                 &resolved
             }
         };
-        Ok(self.shared.admit(target, addresses, Some(&view))?)
+        Ok(self.shared.admit(target, addresses, Some(view))?)
     }
 
     async fn forward(
@@ -189,11 +266,8 @@ impl Connection {
         route: &Route,
         exchange: Exchange,
     ) -> Result<Response<Body>, (Response<Body>, Exchange)> {
-        let upstream = match route::connect(&route.addresses, target.port).await {
-            Ok(upstream) => upstream,
-            Err(_) => return Err((answer::unreachable(target, "does not answer"), exchange)),
-        };
-        match forward::forward(request, target, upstream, exchange).await {
+        let upstream = self.upstream(target);
+        match forward::forward(request, &upstream, &route.addresses, exchange).await {
             Ok((response, switched)) => {
                 if let Some(switched) = switched {
                     self.become_next(Next::Relay(Box::new(switched)));
@@ -201,16 +275,38 @@ impl Connection {
                 Ok(response)
             }
             Err((error, exchange)) => {
-                tracing::debug!(%error, %target, "failed to forward a request");
-                Err((answer::unreachable(target, "broke off"), exchange))
+                tracing::debug!(error = &error as &dyn std::error::Error, %target, "failed to forward a request");
+                let what = match error {
+                    UpstreamError::Connect(_) => "does not answer",
+                    UpstreamError::Tls(_) => "has no certificate that the gateway trusts",
+                    UpstreamError::Http(_) | UpstreamError::Form(_) => "broke off",
+                };
+                Err((answer::unreachable(target, what), exchange))
+            }
+        }
+    }
+
+    /// Where a request to `target` goes: in a tunnel to its end, else where the last one went if
+    /// that is the same.
+    fn upstream(&self, target: &Target) -> Arc<Upstream> {
+        if let Scope::Tunnel { upstream, .. } = &self.scope {
+            return Arc::clone(upstream);
+        }
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*plain {
+            Some(upstream) if upstream.target == *target => Arc::clone(upstream),
+            _ => {
+                let outside = self.shared.outside.clone();
+                let upstream = Upstream::new(target.clone(), Security::Plain, outside, None);
+                Arc::clone(plain.insert(upstream))
             }
         }
     }
 
     /// Whether everything that names the destination names the same one.
     fn names_agree(&self, request: &Request<Incoming>, target: &Target) -> bool {
-        if let Scope::Tunnel { target: tunnel, .. } = &self.scope
-            && tunnel != target
+        if let Scope::Tunnel { upstream, .. } = &self.scope
+            && upstream.target != *target
         {
             return false;
         }
@@ -218,10 +314,7 @@ impl Connection {
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return request.headers().get(HOST).is_none();
         };
-        let default = match self.scope {
-            Scope::Proxy => 80,
-            Scope::Tunnel { .. } => target.port,
-        };
+        let default = self.default_port();
         let host = host
             .to_str()
             .ok()
@@ -232,7 +325,10 @@ impl Connection {
     fn url(&self, request: &Request<Incoming>, target: &Target) -> String {
         match request.uri().authority() {
             Some(_) => request.uri().to_string(),
-            None => format!("http://{}{}", target.http_host(), request.uri()),
+            None => {
+                let host = target.http_host(self.default_port());
+                format!("{}://{host}{}", self.scheme(), request.uri())
+            }
         }
     }
 

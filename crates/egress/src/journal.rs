@@ -4,6 +4,7 @@
 //! that nobody reads stops the sandbox instead of losing lines.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,11 +15,15 @@ use vm0_model::Timestamp;
 use vm0_model::event::{LogEntry, LogKind, LogLevel};
 use vm0_model::limits;
 
+use crate::flight::{Airborne, Flights};
 use crate::host::Target;
-use crate::policy::Rule;
+use crate::policy::{Policy, RequestView, Rule};
 
 /// The status in the log of a request whose client left before the answer.
 const CLIENT_LEFT: u16 = 499;
+
+/// Why a connection was cut in the middle.
+pub(crate) const POLICY_CHANGED: &str = "the network policy was changed";
 
 /// Where lines go.
 #[derive(Debug, Clone)]
@@ -49,6 +54,8 @@ pub(crate) struct Exchange {
     url: String,
     rule: Rule,
     denied: bool,
+    flight: Option<Airborne>,
+    flights: Flights,
     status: u16,
     pub(crate) request_bytes: Arc<AtomicU64>,
     pub(crate) response_bytes: Arc<AtomicU64>,
@@ -66,21 +73,41 @@ impl Journal {
 }
 
 impl Slot {
-    /// Writes the line of a connection.
-    pub(crate) fn connection(self, mode: Mode, allowed: bool, target: &Target, rule: Rule) {
+    /// Writes the line of a connection that was allowed.
+    pub(crate) fn allowed(self, mode: Mode, target: &Target, rule: Rule) {
+        self.connection(mode, true, target, rule, None);
+    }
+
+    /// Writes the line of a connection that was denied or cut, with the reason if it is not the
+    /// rule itself.
+    pub(crate) fn denied(self, mode: Mode, target: &Target, rule: Rule, reason: Option<&str>) {
+        self.connection(mode, false, target, rule, reason);
+    }
+
+    fn connection(
+        self,
+        mode: Mode,
+        allowed: bool,
+        target: &Target,
+        rule: Rule,
+        reason: Option<&str>,
+    ) {
         let action = if allowed { "ALLOW" } else { "DENY" };
         let level = if allowed {
             LogLevel::Info
         } else {
             LogLevel::Warn
         };
-        let metadata = json!({
+        let mut metadata = json!({
             "mode": mode.to_string(),
             "action": action,
             "host": target.host.to_string(),
             "port": target.port,
             "rule": rule.to_string(),
         });
+        if let Some(reason) = reason {
+            metadata["reason"] = reason.into();
+        }
         self.write(level, format!("{mode} {action} {target} {rule}"), &metadata);
     }
 
@@ -105,6 +132,8 @@ impl Exchange {
             url: cut(url.to_owned()),
             rule,
             denied: false,
+            flight: None,
+            flights: Flights::default(),
             status: CLIENT_LEFT,
             request_bytes: Arc::default(),
             response_bytes: Arc::default(),
@@ -119,6 +148,23 @@ impl Exchange {
     /// The rule that decided, once it is known.
     pub(crate) fn decided_by(&mut self, rule: Rule) {
         self.rule = rule;
+    }
+
+    /// It goes to `addresses`, until it ends or the policy forbids it.
+    pub(crate) fn take_off(
+        &mut self,
+        flights: &Flights,
+        target: &Target,
+        addresses: &[IpAddr],
+        request: RequestView,
+    ) {
+        self.flights = flights.clone();
+        self.flight = Some(flights.take_off(target, addresses, request));
+    }
+
+    /// Whether `policy` allows it and all that is under way with it.
+    pub(crate) fn is_allowed_by(&self, policy: &Policy) -> bool {
+        self.flights.allowed_by(policy)
     }
 
     /// It was answered.
@@ -137,12 +183,13 @@ impl Drop for Exchange {
             ..
         } = &*self;
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let cut = self.flight.as_ref().is_some_and(Airborne::is_cut);
         let level = match status {
-            _ if self.denied => LogLevel::Warn,
+            _ if self.denied || cut => LogLevel::Warn,
             400.. => LogLevel::Error,
             _ => LogLevel::Info,
         };
-        let metadata = json!({
+        let mut metadata = json!({
             "method": method,
             "url": url,
             "status": status,
@@ -152,6 +199,9 @@ impl Drop for Exchange {
             "rule": self.rule.to_string(),
             "secrets": [],
         });
+        if cut {
+            metadata["reason"] = POLICY_CHANGED.into();
+        }
         slot.write(
             level,
             format!("{method} {url} - {status} ({duration}ms)"),

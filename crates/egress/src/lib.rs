@@ -6,13 +6,19 @@
 //! writes a line of the network log.
 //!
 //! The rules are in `policy`, a pure module; `address` knows which addresses are on the internet.
-//! `route` turns a destination into a connection, `http_proxy`, `socks` and `tunnel` are what a
-//! client speaks, and `journal` is the log.
+//! `route` turns a destination into checked addresses, `http_proxy`, `socks` and `tunnel` are what
+//! a client speaks, `journal` is the log.
+//!
+//! TLS passes through unless the policy needs to read requests: then `tunnel` accepts it with a
+//! certificate of the run's own [`authority`], and `upstream` speaks TLS with the real server
+//! ([`outside`]).
 
 mod address;
 mod answer;
+mod authority;
 mod counter;
 mod crypto;
+mod flight;
 mod forward;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -23,6 +29,7 @@ mod http_proxy;
 mod interfaces;
 mod journal;
 mod opening;
+mod outside;
 mod path;
 mod policy;
 mod resolver;
@@ -30,9 +37,12 @@ mod route;
 mod socks;
 mod stream;
 mod tunnel;
+mod upstream;
 
+pub use authority::AuthorityError;
 pub use counter::Counters;
 pub use crypto::install_crypto_provider;
 pub use gateway::{Gateway, GatewayConfig};
+pub use outside::{Outside, OutsideError, UpstreamProxy};
 pub use policy::ImpliedHost;
 pub use resolver::{Resolver, SystemResolver};

@@ -1,6 +1,6 @@
 //! The decision: fixed, then rules, then implied hosts, then the default; the first match wins.
 //!
-//! Pure: no I/O and no clock. What the machine's own addresses are is told by the caller.
+//! No clock, and no I/O but [`Candidate::of`], which asks for the machine's own addresses.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use vm0_model::network::{
 
 use crate::address::{Reach, reach};
 use crate::host::{Host, Target};
+use crate::interfaces;
 use crate::path;
 
 /// A host that an agent needs without a rule: a model host or the host of a brokered secret.
@@ -58,12 +59,27 @@ pub(crate) struct RequestView {
     path: Vec<u8>,
 }
 
-/// An address that a destination resolved to.
+/// Where a destination is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Candidate {
-    pub(crate) address: IpAddr,
-    /// Whether it is an address of this machine.
-    pub(crate) own: bool,
+pub(crate) enum Candidate {
+    /// An address that it resolved to.
+    Address {
+        address: IpAddr,
+        /// Whether it is an address of this machine.
+        own: bool,
+    },
+    /// Wherever the operator's proxy finds it: no rule about addresses is met.
+    Elsewhere,
+}
+
+impl Candidate {
+    /// `address`, with what this machine knows of it.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        Self::Address {
+            address,
+            own: interfaces::is_own(address),
+        }
+    }
 }
 
 /// Everything that decides for one run.
@@ -128,6 +144,32 @@ impl Policy {
         }
     }
 
+    /// Whether every TLS connection is decrypted.
+    pub(crate) fn inspects(&self) -> bool {
+        self.network.inspect
+    }
+
+    /// Whether some TLS connection is decrypted.
+    pub(crate) fn decrypts_any(&self) -> bool {
+        let reads = |rule: &NetworkRule| !rule.methods.is_empty() || !rule.paths.is_empty();
+        self.inspects() || self.network.rules.iter().any(reads)
+    }
+
+    /// Whether `request` may go to `target` at each of `addresses`; without `request` the whole
+    /// connection is meant. With no address only the name counts.
+    pub(crate) fn allows_all(
+        &self,
+        target: &Target,
+        addresses: &[IpAddr],
+        request: Option<&RequestView>,
+    ) -> bool {
+        let allows = |candidate| self.decide(target, candidate, request).verdict == Verdict::Allow;
+        match addresses {
+            [] => allows(Candidate::Elsewhere),
+            known => known.iter().all(|&address| allows(Candidate::of(address))),
+        }
+    }
+
     /// Decides for `target` at `candidate`. Without `request` the whole connection is meant.
     pub(crate) fn decide(
         &self,
@@ -139,9 +181,12 @@ impl Policy {
             Ok(opened) => opened,
             Err(decision) => return decision,
         };
+        if self.network.mode == NetworkMode::None {
+            return Decision::new(Verdict::Deny, Rule::Default);
+        }
         for (index, rule) in self.network.rules.iter().enumerate() {
             let number = Rule::Numbered(index + 1);
-            if !covers(&rule.target, &target.host, candidate.address) {
+            if !covers(&rule.target, &target.host, candidate) {
                 continue;
             }
             match applies(rule, target.port, request) {
@@ -180,6 +225,9 @@ impl Policy {
                 (Match::Yes | Match::Open, RuleAction::Allow) => return None,
             }
         }
+        if self.network.mode == NetworkMode::None {
+            return Some(Rule::Default);
+        }
         let open = self.is_implied(target) || self.network.mode == NetworkMode::Public;
         (!open).then_some(Rule::Default)
     }
@@ -187,12 +235,15 @@ impl Policy {
     /// Step 1: whether the address counts as opened by the operator, or the denial.
     fn fixed(&self, candidate: Candidate, port: u16) -> Result<bool, Decision> {
         let denied = Decision::new(Verdict::Deny, Rule::Fixed);
-        let private = match reach(candidate.address) {
+        let Candidate::Address { address, own } = candidate else {
+            return Ok(false);
+        };
+        let private = match reach(address) {
             Reach::Closed => return Err(denied),
             Reach::Private => true,
-            Reach::Public => candidate.own,
+            Reach::Public => own,
         };
-        let address = candidate.address.to_canonical();
+        let address = address.to_canonical();
         let opened = self.private.iter().any(|allowance| {
             allowance.network.contains(&address) && allowance.port.is_none_or(|open| open == port)
         });
@@ -231,10 +282,13 @@ impl ImpliedName {
 
 /// A name is covered by rules for the name and by rules for the address that it resolved to; an
 /// address only by the latter.
-fn covers(rule: &RuleTarget, host: &Host, address: IpAddr) -> bool {
-    match rule {
-        RuleTarget::Domain(pattern) => host.matches(pattern),
-        RuleTarget::Network(network) => network.contains(&address.to_canonical()),
+fn covers(rule: &RuleTarget, host: &Host, candidate: Candidate) -> bool {
+    match (rule, candidate) {
+        (RuleTarget::Domain(pattern), _) => host.matches(pattern),
+        (RuleTarget::Network(network), Candidate::Address { address, .. }) => {
+            network.contains(&address.to_canonical())
+        }
+        (RuleTarget::Network(_), Candidate::Elsewhere) => false,
     }
 }
 

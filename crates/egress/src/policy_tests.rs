@@ -45,7 +45,7 @@ fn opened(mut policy: Policy, network: &str, port: Option<u16>) -> Policy {
 }
 
 fn foreign(address: &str) -> Candidate {
-    Candidate {
+    Candidate::Address {
         address: address.parse().unwrap(),
         own: false,
     }
@@ -164,7 +164,7 @@ fn opened_networks_still_need_a_rule() {
 fn own_addresses_are_private_whatever_they_are() {
     let closed = policy(NetworkMode::Public, vec![allow("1.1.1.1/32")]);
     let target = Target::parse("1.1.1.1:443", None).unwrap();
-    let own = Candidate {
+    let own = Candidate::Address {
         address: "1.1.1.1".parse().unwrap(),
         own: true,
     };
@@ -282,7 +282,7 @@ proptest! {
             policy = opened(opened(policy, "0.0.0.0/0", None), "::/0", None);
         }
         let host = if named { Host::Domain("a.example".to_owned()) } else { Host::Address(address) };
-        let decision = policy.decide(&Target { host, port }, Candidate { address, own }, None);
+        let decision = policy.decide(&Target { host, port }, Candidate::Address { address, own }, None);
         let must_deny = match reach(address) {
             Reach::Closed => true,
             Reach::Private => !everything_opened,
@@ -300,7 +300,7 @@ proptest! {
         let policy = policy(NetworkMode::Allowlist, rules);
         let target = Target::parse("a.example:443", None).unwrap();
         if policy.denied_unresolved(&target, None).is_some() {
-            let decision = policy.decide(&target, Candidate { address, own: false }, None);
+            let decision = policy.decide(&target, Candidate::Address { address, own: false }, None);
             prop_assert_eq!(decision.verdict, Verdict::Deny);
         }
     }

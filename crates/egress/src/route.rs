@@ -1,23 +1,18 @@
 //! From a destination to a connection: the name is resolved once, every address is checked, and
 //! a checked address is what is connected to.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-
-use tokio::net::TcpStream;
-use vm0_model::limits;
+use std::net::IpAddr;
 
 use crate::gateway::Shared;
 use crate::host::{Host, Target};
-use crate::interfaces;
 use crate::journal::Mode;
-use crate::policy::{Candidate, RequestView, Rule, Verdict};
+use crate::policy::{Candidate, Decision, RequestView, Rule, Verdict};
 use crate::resolver;
 
 /// A destination that may be opened.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// The checked addresses, never empty.
+    /// The checked addresses; none if the operator's proxy finds it by its name.
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) rule: Rule,
     /// Whether each request in the connection must be decided on its own.
@@ -47,7 +42,7 @@ impl Shared {
             });
         }
         let addresses = resolver::addresses(self.resolver.as_ref(), &target.host).await;
-        if addresses.is_empty() {
+        if addresses.is_empty() && !self.outside.resolves() {
             Err(Refusal::Unresolved)
         } else {
             Ok(addresses)
@@ -63,13 +58,13 @@ impl Shared {
         request: Option<&RequestView>,
     ) -> Result<Route, Refusal> {
         let policy = self.policy();
+        if addresses.is_empty() {
+            return by_name(policy.decide(target, Candidate::Elsewhere, request));
+        }
         let mut refusal = Refusal::Unresolved;
         let mut route: Option<Route> = None;
         for &address in addresses {
-            let candidate = Candidate {
-                address,
-                own: interfaces::is_own(address),
-            };
+            let candidate = Candidate::of(address);
             let decision = policy.decide(target, candidate, request);
             let rule = decision.rule;
             if decision.verdict == Verdict::Deny {
@@ -103,19 +98,18 @@ impl Shared {
     }
 }
 
-/// Connects to the first of `addresses` that answers.
-pub(crate) async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for &address in addresses {
-        let attempt = TcpStream::connect(SocketAddr::new(address, port));
-        match tokio::time::timeout(limits::GATEWAY_CONNECT_TIMEOUT, attempt).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
-        }
+/// The route by the operator's proxy, which resolves the name.
+fn by_name(decision: Decision) -> Result<Route, Refusal> {
+    let Decision { verdict, rule } = decision;
+    if verdict == Verdict::Deny {
+        return Err(Refusal::Denied {
+            rule,
+            mode: Mode::Tcp,
+        });
     }
-    Err(last)
+    Ok(Route {
+        addresses: Vec::new(),
+        rule,
+        per_request: verdict == Verdict::PerRequest,
+    })
 }

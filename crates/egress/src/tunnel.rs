@@ -1,4 +1,4 @@
-//! A connection whose bytes pass through: after `CONNECT`, or by SOCKS.
+//! A connection whose bytes pass through or are decrypted: after `CONNECT`, or by SOCKS.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,15 +6,20 @@ use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use crate::forward;
 use crate::gateway::Shared;
 use crate::host::{Host, Target};
+use crate::http_proxy::Protocol::{Http1, Http2};
 use crate::http_proxy::{self, Next, Scope};
-use crate::journal::{Mode, Slot};
+use crate::journal::{Mode, POLICY_CHANGED, Slot};
 use crate::opening::{self, Opening, OpeningError, Protocol};
-use crate::policy::Rule;
-use crate::route::{self, Refusal};
+use crate::policy::{Policy, Rule};
+use crate::route::Refusal;
 use crate::stream::Client;
+use crate::upstream::{Security, Upstream};
 
 /// A tunnel that was allowed and whose client has yet to speak.
 pub(crate) struct Tunnel {
@@ -23,6 +28,8 @@ pub(crate) struct Tunnel {
     rule: Rule,
     /// None if the policy needs to see requests first.
     upstream: Option<TcpStream>,
+    /// Whether TLS in it is decrypted.
+    decrypt: bool,
     slot: Slot,
 }
 
@@ -51,22 +58,23 @@ impl Tunnel {
                     Refusal::Denied { rule, mode } => (mode, rule),
                     Refusal::Unresolved => (Mode::Dns, Rule::Fixed),
                 };
-                slot.connection(mode, false, &target, rule);
+                slot.denied(mode, &target, rule, None);
                 return Err(TunnelRefusal::Refused(refusal));
             }
         };
         let upstream = if route.per_request {
             None
         } else {
-            match route::connect(&route.addresses, target.port).await {
+            match shared.outside.connect(&target, &route.addresses).await {
                 Ok(upstream) => Some(upstream),
                 Err(error) => {
-                    slot.connection(Mode::Tcp, true, &target, route.rule);
+                    slot.allowed(Mode::Tcp, &target, route.rule);
                     return Err(TunnelRefusal::Unreachable(error));
                 }
             }
         };
         Ok(Self {
+            decrypt: route.per_request || shared.policy().inspects(),
             target,
             addresses: route.addresses,
             rule: route.rule,
@@ -88,35 +96,113 @@ impl Tunnel {
         };
         client.unread(opening.from_client.clone());
         let mode = match &opening.protocol {
-            Protocol::Http => {
-                // The requests have lines of their own and open their own connections.
-                let Self {
-                    target,
-                    addresses,
-                    upstream,
-                    slot,
-                    ..
-                } = self;
-                drop((upstream, slot));
-                let scope = Scope::Tunnel { target, addresses };
-                return http_proxy::serve(Arc::clone(shared), client, scope).await;
-            }
+            Protocol::Http => return self.serve_plain(shared, client).await,
             Protocol::Tls(Some(name)) if !self.agrees(name) => {
-                self.slot
-                    .connection(Mode::Sni, false, &self.target, Rule::Fixed);
+                self.deny(Mode::Sni, Some("the TLS server name differs"));
                 return None;
             }
+            Protocol::Tls(_) if self.decrypt => return self.serve_tls(shared, client).await,
             Protocol::Tls(_) => Mode::Sni,
             Protocol::Opaque => Mode::Tcp,
         };
-        self.slot
-            .connection(mode, self.upstream.is_some(), &self.target, self.rule);
-        if let Some(upstream) = self.upstream
-            && let Err(error) = pass(client, upstream, opening).await
-        {
-            tracing::debug!(%error, target = %self.target, "failed to pass bytes");
+        match self.upstream.take() {
+            Some(upstream) => self.pass(shared, client, upstream, opening, mode).await,
+            None => {
+                let rule = self.rule;
+                self.slot.denied(
+                    mode,
+                    &self.target,
+                    rule,
+                    Some("the rule is about HTTP requests"),
+                );
+            }
         }
         None
+    }
+
+    /// Serves HTTP in the clear. The requests have lines of their own.
+    async fn serve_plain(self, shared: &Arc<Shared>, client: Client) -> Option<Next> {
+        let outside = shared.outside.clone();
+        let upstream = Upstream::new(self.target, Security::Plain, outside, self.upstream);
+        drop(self.slot);
+        let scope = Scope::Tunnel {
+            upstream,
+            addresses: self.addresses,
+        };
+        http_proxy::serve(Arc::clone(shared), client, scope, Http1).await
+    }
+
+    /// Accepts TLS in the name of the destination and serves the HTTP in it.
+    async fn serve_tls(self, shared: &Arc<Shared>, client: Client) -> Option<Next> {
+        let accepted = accept(shared, client, &self.target.host).await;
+        let client = match accepted {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::debug!(%error, target = %self.target, "failed to decrypt a connection");
+                self.deny(
+                    Mode::Sni,
+                    Some("the client does not accept the gateway's TLS"),
+                );
+                return None;
+            }
+        };
+        let http2 = client.get_ref().1.alpn_protocol() == Some(b"h2");
+        let (security, protocol) = if http2 {
+            (Security::TlsHttp2, Http2)
+        } else {
+            (Security::Tls, Http1)
+        };
+        let outside = shared.outside.clone();
+        let upstream = Upstream::new(self.target, security, outside, self.upstream);
+        drop(self.slot);
+        let scope = Scope::Tunnel {
+            upstream,
+            addresses: self.addresses,
+        };
+        http_proxy::serve(Arc::clone(shared), Client::new(client), scope, protocol).await
+    }
+
+    /// Passes bytes both ways until both sides have ended or the policy forbids it.
+    async fn pass(
+        self,
+        shared: &Shared,
+        mut client: Client,
+        mut upstream: TcpStream,
+        opening: Opening,
+        mode: Mode,
+    ) {
+        let Self {
+            target,
+            addresses,
+            rule,
+            slot,
+            ..
+        } = self;
+        slot.allowed(mode, &target, rule);
+        let peer = upstream.peer_addr().map(|peer| peer.ip().to_canonical());
+        let address = peer.ok().filter(|peer| addresses.contains(peer));
+        let allowed = |policy: &Policy| {
+            let decrypted = mode == Mode::Sni && policy.inspects();
+            !decrypted && policy.allows_all(&target, address.as_slice(), None)
+        };
+        let passing = async {
+            client.write_all(&opening.from_server).await?;
+            client.flush().await?;
+            forward::copy_both(&mut client, &mut upstream).await
+        };
+        match shared.while_allowed(allowed, passing).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => tracing::debug!(%error, %target, "failed to pass bytes"),
+            None => {
+                if let Some(slot) = shared.journal.slot().await {
+                    slot.denied(mode, &target, rule, Some(POLICY_CHANGED));
+                }
+            }
+        }
+    }
+
+    fn deny(self, mode: Mode, reason: Option<&str>) {
+        self.slot.denied(mode, &self.target, Rule::Fixed, reason);
     }
 
     fn agrees(&self, server_name: &str) -> bool {
@@ -125,23 +211,22 @@ impl Tunnel {
     }
 
     fn log_broken(self, error: &OpeningError) {
+        tracing::debug!(%error, target = %self.target, "failed to start a tunnel");
         match error {
-            OpeningError::Hello(_) => {
-                self.slot
-                    .connection(Mode::Sni, false, &self.target, Rule::Fixed);
+            OpeningError::Hello(_) => self.deny(Mode::Sni, Some("the TLS hello cannot be read")),
+            OpeningError::Io(_) if self.upstream.is_some() => {
+                self.slot.allowed(Mode::Tcp, &self.target, self.rule);
             }
             OpeningError::Io(_) => {
-                self.slot
-                    .connection(Mode::Tcp, self.upstream.is_some(), &self.target, self.rule);
+                let reason = Some("nothing was sent");
+                self.slot.denied(Mode::Tcp, &self.target, self.rule, reason);
             }
         }
-        tracing::debug!(%error, target = %self.target, "failed to start a tunnel");
     }
 }
 
-async fn pass(mut client: Client, mut upstream: TcpStream, opening: Opening) -> io::Result<()> {
-    client.write_all(&opening.from_server).await?;
-    client.flush().await?;
-    tokio::io::copy_bidirectional(&mut client, &mut upstream).await?;
-    Ok(())
+async fn accept(shared: &Shared, client: Client, host: &Host) -> io::Result<TlsStream<Client>> {
+    let config = shared.authority.server_config(host);
+    let acceptor = TlsAcceptor::from(config.map_err(io::Error::other)?);
+    tokio::time::timeout(shared.header_timeout, acceptor.accept(client)).await?
 }

@@ -168,6 +168,12 @@ pub const CONNECTIONS_MAX_PER_RUN: usize = 256;
 pub const GATEWAY_HEAD_MAX_BYTES: usize = 64 * KIB as usize;
 /// A TLS client hello that the gateway still reads, in bytes.
 pub const GATEWAY_HELLO_MAX_BYTES: usize = 16 * KIB as usize;
+/// What the gateway takes ahead of a reader on one HTTP/2 stream, and on one connection, in bytes.
+pub const GATEWAY_HTTP2_WINDOW_BYTES: u32 = 1 << 20;
+/// Requests at a time on one HTTP/2 connection to the gateway.
+pub const GATEWAY_HTTP2_STREAMS_MAX: u32 = 100;
+/// What the gateway holds of each direction of a connection whose bytes pass through, in bytes.
+pub const GATEWAY_BUFFER_BYTES: usize = 32 * KIB as usize;
 /// The gateway waits this long for one address of a destination to answer.
 pub const GATEWAY_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The gateway waits this long for a name to resolve.

@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod http;
+mod policy;
 mod support;
+mod tls;
+mod tls_support;
 mod tunnel;

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use vm0_egress::{Gateway, GatewayConfig, Resolver};
+use vm0_egress::{Gateway, GatewayConfig, Outside, Resolver};
 use vm0_model::event::{LogEntry, LogKind};
 use vm0_model::limits;
 use vm0_model::network::{
@@ -76,23 +76,36 @@ fn bench_with_room(
     resolver: Arc<Scripted>,
     room: usize,
 ) -> Bench {
+    let inspect = false;
+    let policy = NetworkPolicy {
+        mode,
+        inspect,
+        rules,
+    };
+    bench_of(policy, resolver, room, Outside::untrusting().unwrap())
+}
+
+/// A gateway with this policy in front of all of 127.0.0.1.
+pub(crate) fn bench_of(
+    policy: NetworkPolicy,
+    resolver: Arc<Scripted>,
+    room: usize,
+    outside: Outside,
+) -> Bench {
     let (sender, log) = mpsc::channel(room);
     let loopback = PrivateAllowance {
         network: "127.0.0.1/32".parse().unwrap(),
         port: None,
     };
     let config = GatewayConfig {
-        policy: NetworkPolicy {
-            mode,
-            inspect: false,
-            rules,
-        },
+        policy,
         implied: Vec::new(),
         allow_private: vec![loopback],
+        outside,
     };
     let gateway = Gateway::new(config, Arc::clone(&resolver) as Arc<dyn Resolver>, sender);
     Bench {
-        gateway,
+        gateway: gateway.unwrap(),
         resolver,
         log,
     }
