@@ -10,6 +10,8 @@ pub const GID: u32 = 1000;
 pub const HOME: &str = "/home/user";
 /// Where the host's files appear, read-only.
 pub const PLATFORM_DIR: &str = "/vm0";
+/// A bundle of the image's certificate authorities and the run's own, below [`PLATFORM_DIR`].
+pub const AUTHORITIES_NAME: &str = "authorities.pem";
 /// The guest agent's own executable.
 pub const AGENT_PATH: &str = "/vm0/agent";
 /// The port on 127.0.0.1 inside on which the guest agent accepts proxy connections.

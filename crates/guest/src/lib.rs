@@ -16,7 +16,9 @@ pub mod frame;
 pub mod header;
 pub mod mux;
 
-pub use config::{AGENT_PATH, GID, GuestConfig, HOME, PLATFORM_DIR, PROXY_PORT, PROXY_URL, UID};
+pub use config::{
+    AGENT_PATH, AUTHORITIES_NAME, GID, GuestConfig, HOME, PLATFORM_DIR, PROXY_PORT, PROXY_URL, UID,
+};
 pub use frame::{FrameError, PROTOCOL_VERSION};
 pub use header::{
     Channel, ExecHeader, GuestHeader, Hello, HostHeader, Input, Notice, Request, TerminalSize,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use vm0_client::ServerUrl;
+use vm0_egress::UpstreamProxy;
 use vm0_model::network::PrivateAllowance;
 use vm0_sandbox::{Backend, Kind};
 
 /// What a runner is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RunnerConfig {
     /// The server whose runs it executes.
     pub server: ServerUrl,
@@ -26,6 +27,10 @@ pub struct RunnerConfig {
     pub sandbox: SandboxChoice,
     /// Private networks, and addresses of this machine, that agents may reach.
     pub allow_private: Vec<PrivateAllowance>,
+    /// Files of certificate authorities, in PEM, that the gateway trusts beside the machine's.
+    pub trusted_authorities: Vec<PathBuf>,
+    /// A proxy through which agents reach everything that is not private.
+    pub upstream_proxy: Option<UpstreamProxy>,
     /// Whether the image `host` may be used.
     pub host_image: bool,
     /// Version trees that no run uses are removed until the others have at most this.

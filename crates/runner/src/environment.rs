@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vm0_model::limits;
 use vm0_model::network::NetworkMode;
 use vm0_model::wire::runner::RunSpec;
-use vm0_sandbox::{HOME, PROXY_URL};
+use vm0_sandbox::{AUTHORITIES_NAME, HOME, PLATFORM_DIR, PROXY_URL};
 
 use crate::agent::Agent;
 
@@ -18,6 +18,7 @@ pub(crate) fn environment(
     agent: &Agent,
     image_env: &BTreeMap<String, String>,
     prompt_file: &str,
+    decrypted: bool,
 ) -> BTreeMap<String, String> {
     let config = &agent.config;
     let working_dir = config.working_dir.as_str();
@@ -38,6 +39,9 @@ pub(crate) fn environment(
     env.extend(platform(spec, agent, prompt_file));
     if config.network.mode != NetworkMode::None {
         env.extend(proxy());
+    }
+    if decrypted {
+        env.extend(authorities());
     }
     env
 }
@@ -115,6 +119,22 @@ fn proxy() -> impl Iterator<Item = (String, String)> {
         ("no_proxy", "localhost,127.0.0.1,::1"),
     ]);
     proxies.into_iter().chain(others)
+}
+
+/// Where programs look for those who vouch for servers.
+fn authorities() -> impl Iterator<Item = (String, String)> {
+    let names = [
+        "SSL_CERT_FILE",
+        "CURL_CA_BUNDLE",
+        "REQUESTS_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "GIT_SSL_CAINFO",
+        "CARGO_HTTP_CAINFO",
+    ];
+    let bundle = format!("{PLATFORM_DIR}/{AUTHORITIES_NAME}");
+    names
+        .into_iter()
+        .map(move |name| (name.to_owned(), bundle.clone()))
 }
 
 fn owned<const N: usize>(values: [(&str, &str); N]) -> impl Iterator<Item = (String, String)> {

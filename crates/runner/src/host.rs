@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use vm0_client::RunnerClient;
+use vm0_egress::Outside;
 use vm0_model::network::PrivateAllowance;
 use vm0_sandbox::Backend;
 
@@ -19,6 +20,7 @@ pub(crate) struct Host {
     pub(crate) images: Images,
     pub(crate) versions: Versions,
     pub(crate) allow_private: Vec<PrivateAllowance>,
+    pub(crate) outside: Outside,
     /// What sandboxes of this kind cannot enforce here.
     pub(crate) missing: Vec<String>,
     pub(crate) tree_budget_bytes: u64,

@@ -49,7 +49,7 @@ mod workspace;
 
 pub use config::{RunnerConfig, SandboxChoice};
 pub use runner::{Runner, RunnerError, RunningRunner};
-pub use vm0_egress::install_crypto_provider;
+pub use vm0_egress::{UpstreamProxy, install_crypto_provider};
 pub use vm0_sandbox::{
     Kind as SandboxKind, UnknownKind as UnknownSandboxKind, give_back_large_buffers,
 };

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use vm0_egress::{Gateway, GatewayConfig, SystemResolver};
+use vm0_egress::{AuthorityError, Gateway, GatewayConfig, SystemResolver};
 use vm0_model::config::AgentConfig;
 use vm0_model::network::NetworkMode;
 use vm0_sandbox::Sandbox;
@@ -13,20 +13,17 @@ use vm0_sandbox::Sandbox;
 use crate::run::Run;
 
 /// The gateway of a run; none if its agent has no network.
-pub(crate) fn gateway(run: &Run, config: &AgentConfig) -> Option<Gateway> {
+pub(crate) fn gateway(run: &Run, config: &AgentConfig) -> Result<Option<Gateway>, AuthorityError> {
     if config.network.mode == NetworkMode::None {
-        return None;
+        return Ok(None);
     }
     let config = GatewayConfig {
         policy: config.network.clone(),
         implied: crate::implied::hosts(config, &run.spec.environment),
         allow_private: run.host.allow_private.clone(),
+        outside: run.host.outside.clone(),
     };
-    Some(Gateway::new(
-        config,
-        Arc::new(SystemResolver),
-        run.journal.network(),
-    ))
+    Gateway::new(config, Arc::new(SystemResolver), run.journal.network()).map(Some)
 }
 
 /// Serves every connection of a sandbox. Dropping the future ends them all.

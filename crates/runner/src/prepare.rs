@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use vm0_blob::TreeGuard;
-use vm0_egress::Gateway;
+use vm0_egress::{AuthorityError, Gateway};
 use vm0_model::config::AgentConfig;
 use vm0_model::framework::{
     CommandContext, CommandError, Stdin as CommandStdin, agent_command_line,
@@ -86,6 +86,9 @@ pub(crate) enum PrepareError {
     /// Instructions or skills cannot be had.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// There is no gateway.
+    #[error("set up the gateway: {}", chain(.0))]
+    Gateway(#[from] AuthorityError),
     /// There is no command line for this prompt.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -112,13 +115,17 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     };
     log_inputs(run, &agent).await;
     let prompt_file = format!("{PLATFORM_DIR}/{PROMPT_FILE_NAME}");
-    let env = environment(spec, &agent, &image.env, &prompt_file);
+    let gateway = network::gateway(run, &agent.config)?;
+    let authority = gateway
+        .as_ref()
+        .filter(|gateway| gateway.decrypts())
+        .map(Gateway::certificate);
+    let env = environment(spec, &agent, &image.env, &prompt_file, authority.is_some());
     let exec = exec(run, &agent, env, &prompt_file)?;
     agent.program = exec.argv.first().cloned().unwrap_or_default();
     let mut files = settings(&agent.config, &exec.env);
     files.extend(history);
     files.extend(placed.instructions);
-    let gateway = network::gateway(run, &agent.config);
     let sandbox = SandboxSpec {
         id: format!("vm0-{}-{}", run.id(), run.link.epoch),
         dir: run.sandbox_dir(),
@@ -126,6 +133,7 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
         mounts: mounts(run, &agent.config, &trees, placed.skills),
         resources: agent.resources,
         network: gateway.is_some(),
+        authority,
     };
     let trees = trees.into_iter().flatten().chain(placed.tree).collect();
     let held = Held {

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use vm0_blob::{TreeCache, TreeError};
 use vm0_client::{ClientError, RunnerClient};
+use vm0_egress::{Outside, OutsideError};
 use vm0_model::limits;
 use vm0_sandbox::{Backend, SandboxError, ids};
 
@@ -44,6 +45,9 @@ pub enum RunnerError {
     /// Its images cannot be used.
     #[error(transparent)]
     Images(#[from] ImageError),
+    /// Its way to the internet cannot be set up.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// The client cannot be made.
     #[error(transparent)]
     Client(ClientError),
@@ -163,6 +167,7 @@ async fn open(config: RunnerConfig) -> Result<(Host, Vec<PathBuf>), RunnerError>
         SandboxChoice::Kind(kind) => vm0_sandbox::detect(kind, &config.state_dir).await?,
         SandboxChoice::Backend(backend) => backend,
     };
+    let outside = Outside::new(&config.trusted_authorities, config.upstream_proxy)?;
     let missing = backend.probe().await?.missing;
     let owner = shifted_owner(&*backend);
     let trees_dir = crate::garbage::trees_dir(&config.state_dir);
@@ -176,6 +181,7 @@ async fn open(config: RunnerConfig) -> Result<(Host, Vec<PathBuf>), RunnerError>
         images: Images::new(images::open(&config.state_dir)?, config.host_image),
         versions: Versions::new(trees),
         allow_private: config.allow_private,
+        outside,
         missing,
         tree_budget_bytes: config.tree_budget_bytes,
         state_dir: config.state_dir,

@@ -81,6 +81,10 @@ pub struct SandboxSpec {
     pub resources: Resources,
     /// Whether the guest offers the proxy on 127.0.0.1.
     pub network: bool,
+    /// A certificate in PEM of an authority that the programs inside trust beside those of the
+    /// image: by the image's own bundle, and by [`AUTHORITIES_NAME`](crate::AUTHORITIES_NAME)
+    /// below [`PLATFORM_DIR`](crate::PLATFORM_DIR).
+    pub authority: Option<String>,
 }
 
 /// A root file system, shared read-only.

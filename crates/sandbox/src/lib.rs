@@ -30,4 +30,6 @@ pub use error::SandboxError;
 pub use fake::FakeBackend;
 pub use heap::give_back_large_buffers;
 pub use oci::{OciBackend, Runtime};
-pub use vm0_guest::{AGENT_PATH, GID, HOME, PLATFORM_DIR, PROXY_PORT, PROXY_URL, UID};
+pub use vm0_guest::{
+    AGENT_PATH, AUTHORITIES_NAME, GID, HOME, PLATFORM_DIR, PROXY_PORT, PROXY_URL, UID,
+};

@@ -7,6 +7,7 @@ pub mod api;
 pub mod archive;
 pub mod browser;
 pub mod host;
+pub mod https;
 pub mod model;
 pub mod pages;
 pub mod process;
@@ -15,6 +16,7 @@ pub mod stream;
 
 pub use api::{Answer, Api};
 pub use browser::Browser;
+pub use https::HttpsServer;
 pub use model::ModelServer;
 pub use pages::Pages;
 pub use process::TestProcess;

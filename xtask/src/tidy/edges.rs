@@ -36,7 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "vm0-blob",
         ],
     ),
-    ("vm0-testkit", &["vm0-egress"]),
+    ("vm0-testkit", &["vm0-egress", "vm0-model", "vm0-sandbox"]),
     ("xtask", &["vm0-model"]),
 ];
 
@@ -45,9 +45,9 @@ const EDGES: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["vm0-store"]),
     ("object_store", &["vm0-blob"]),
-    ("rustls", &["vm0-egress"]),
-    ("tokio-rustls", &["vm0-egress"]),
-    ("rcgen", &["vm0-egress"]),
+    ("rustls", &["vm0-egress", "vm0-testkit"]),
+    ("tokio-rustls", &["vm0-egress", "vm0-testkit"]),
+    ("rcgen", &["vm0-egress", "vm0-testkit"]),
     ("reqwest", &["vm0-client", "vm0-testkit"]),
     ("axum", &["vm0-server", "vm0-testkit"]),
     ("clap", &["vm0-cli"]),

@@ -7,7 +7,7 @@ use clap::Args;
 use secrecy::SecretString;
 use vm0_client::{Client, ServerUrl};
 use vm0_model::network::PrivateAllowance;
-use vm0_runner::{Runner, RunnerConfig, SandboxChoice, SandboxKind};
+use vm0_runner::{Runner, RunnerConfig, SandboxChoice, SandboxKind, UpstreamProxy};
 
 use super::serve::runner_failure;
 use crate::config::non_empty;
@@ -38,6 +38,17 @@ pub(crate) struct RunnerOptions {
     /// Private network, or address of this machine, that agents may reach
     #[arg(long, value_name = "CIDR[:PORT]", value_parser = private_allowance)]
     allow_private: Vec<PrivateAllowance>,
+    /// Certificate authorities in PEM that agents' connections may end at, beside this machine's
+    #[arg(long, value_name = "FILE")]
+    trust_ca: Vec<PathBuf>,
+    /// Proxy for all that agents reach outside: http://[USER:PASSWORD@]HOST:PORT
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "VM0_UPSTREAM_PROXY",
+        hide_env_values = true
+    )]
+    upstream_proxy: Option<String>,
     /// On stopping, time given to active runs
     #[arg(long, value_name = "N", default_value_t = 0)]
     drain_seconds: u32,
@@ -59,9 +70,11 @@ impl RunnerOptions {
         token: SecretString,
         name: String,
         state_dir: PathBuf,
-    ) -> RunnerConfig {
+    ) -> Result<RunnerConfig, Failure> {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
-        RunnerConfig {
+        let proxy = self.upstream_proxy.as_deref().filter(|url| !url.is_empty());
+        let upstream_proxy = proxy.map(UpstreamProxy::parse).transpose();
+        Ok(RunnerConfig {
             server,
             token,
             name,
@@ -70,8 +83,11 @@ impl RunnerOptions {
             sandbox: SandboxChoice::Kind(self.sandbox),
             allow_private: self.allow_private.clone(),
             host_image: !self.no_host_image,
+            trusted_authorities: self.trust_ca.clone(),
+            upstream_proxy: upstream_proxy
+                .map_err(|error| Failure::usage(format!("Failed to {error}")))?,
             tree_budget_bytes: TREE_BUDGET_BYTES,
-        }
+        })
     }
 }
 
@@ -106,7 +122,7 @@ pub(crate) async fn execute(context: &Context, args: RunnerArgs) -> CommandResul
     let health = Client::new(args.server.clone(), token.clone())?;
     let config = args
         .options
-        .config(args.server.clone(), token, name.clone(), state_dir);
+        .config(args.server.clone(), token, name.clone(), state_dir)?;
     let mut runner = Runner::start(config)
         .await
         .map_err(|error| runner_failure(&error))?;

@@ -140,7 +140,7 @@ async fn start_runner(
         token.expose().into(),
         RUNNER_NAME.to_owned(),
         data_dir.join("runner"),
-    );
+    )?;
     let runner = Runner::start(config)
         .await
         .map_err(|error| runner_failure(&error))?;

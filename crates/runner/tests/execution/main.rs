@@ -34,6 +34,8 @@ async fn start_runner(server: &TestServer, state_dir: &Path) -> RunningRunner {
         state_dir: state_dir.to_owned(),
         sandbox: SandboxChoice::Kind(sandbox_kind()),
         allow_private: Vec::new(),
+        trusted_authorities: Vec::new(),
+        upstream_proxy: None,
         host_image: true,
         tree_budget_bytes: 1 << 30,
     };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use vm0_guest::{AUTHORITIES_NAME, PLATFORM_DIR};
 
 use super::files::GuestTree;
 use super::running::FakeSandbox;
@@ -90,6 +91,11 @@ impl Backend for FakeBackend {
         fs::write(&path, text).map_err(SandboxError::io("write", &path))?;
         let tree = GuestTree::make(&spec.dir, &spec.mounts, spec.resources.disk_bytes)
             .map_err(SandboxError::io("make", &spec.dir))?;
+        if let Some(certificate) = &spec.authority {
+            let path = format!("{PLATFORM_DIR}/{AUTHORITIES_NAME}");
+            tree.write_platform(&path, certificate.as_bytes())
+                .map_err(SandboxError::io("write", &path))?;
+        }
         Ok(Box::new(FakeSandbox::new(
             spec.dir,
             record.targets,

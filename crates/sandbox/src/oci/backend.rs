@@ -350,6 +350,7 @@ fn probe_spec(dir: &Path) -> SandboxSpec {
             pids: 64,
         },
         network: false,
+        authority: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! so one number bounds it all. Mount points are below the run directory (`/run/vm0/ID`), because
 //! the root inside must be able to reach them whatever the mode of the data directory is.
 
+mod authority;
 mod backend;
 mod bundle;
 mod cgroup;

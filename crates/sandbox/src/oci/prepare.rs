@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, openat2};
 
+use super::authority;
 use super::backend::Prepared;
 use super::bundle::{self, Bound, contains_home};
 use super::cgroup::Cgroup;
@@ -36,6 +37,9 @@ pub(crate) fn prepare(
     disk.attach(&layout.scratch())?;
     make_scratch(layout, spec)?;
     mount_root(backend, layout, spec)?;
+    if let Some(certificate) = &spec.authority {
+        authority::trust(layout, certificate)?;
+    }
     mount::bind(&backend.agent, &layout.agent())?;
     let order = mount_all(layout, spec)?;
     let cgroup = Cgroup::new(&layout.id);

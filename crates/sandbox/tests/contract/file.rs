@@ -47,6 +47,21 @@ on_every_backend! {
         sandbox.stop().await.unwrap().remove().await.unwrap();
     }
 
+    async fn an_authority_is_trusted_beside_those_of_the_image(world) {
+        let mut spec = world.spec();
+        spec.authority = Some("-----BEGIN CERTIFICATE-----\nours\n".into());
+        let sandbox = world.backend.create(spec).await.unwrap();
+        let output = run(&*sandbox, script("cat /vm0/authorities.pem")).await;
+        assert!(output.stdout.ends_with("\nours\n"), "{}", output.stdout);
+        if world.backend.kind() != "fake" {
+            let bundles = "cmp /vm0/authorities.pem /etc/ssl/certs/ca-certificates.crt \
+                           && grep -c BEGIN /vm0/authorities.pem";
+            let output = run(&*sandbox, script(bundles)).await;
+            assert!(output.stdout.trim().parse::<u32>().unwrap() > 50, "{}", output.stdout);
+        }
+        sandbox.stop().await.unwrap().remove().await.unwrap();
+    }
+
     async fn a_platform_file_can_be_read_and_not_changed(world) {
         let sandbox = world.start().await;
         sandbox.put_platform_file("note", b"text").await.unwrap();

@@ -50,6 +50,7 @@ impl World {
                 pids: 128,
             },
             network: true,
+            authority: None,
         }
     }
 
