@@ -48,7 +48,12 @@ fn extend(
     certificate: &[u8],
 ) -> io::Result<Option<Vec<u8>>> {
     let root = File::open(root)?;
-    let Some(bundle) = open(&root, &format!("{directory}/{name}"), OFlags::RDONLY)? else {
+    let Some(bundle) = open(
+        &root,
+        &format!("{directory}/{name}"),
+        OFlags::RDONLY | OFlags::NONBLOCK,
+    )?
+    else {
         return Ok(None);
     };
     let Some(directory) = open(&root, directory, OFlags::PATH | OFlags::DIRECTORY)? else {
@@ -82,7 +87,7 @@ fn extend(
 }
 
 fn open(root: &File, path: &str, flags: OFlags) -> io::Result<Option<OwnedFd>> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let flags = flags | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     match openat2(root, path, flags, Mode::empty(), resolve) {
         Ok(file) => Ok(Some(file)),
