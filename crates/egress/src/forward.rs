@@ -15,6 +15,7 @@ use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -22,12 +23,16 @@ use tokio_util::task::AbortOnDropHandle;
 use vm0_model::limits;
 
 use crate::answer;
+use crate::body::{Masked, MaskedStream, Scanned};
+use crate::broker::{ApplyError, Broker, Injected};
 use crate::host::Target;
 use crate::journal::Exchange;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const WEBSOCKET: &str = "websocket";
+/// What is read here travels in clear.
+const TLS: bool = false;
 
 /// A protocol that both sides switched to: WebSocket.
 pub(crate) struct Switched {
@@ -37,37 +42,94 @@ pub(crate) struct Switched {
     pub(crate) driver: AbortOnDropHandle<()>,
 }
 
+/// A request as it goes out.
+pub(crate) struct Outgoing {
+    request: Request<Scanned<Counted>>,
+    injected: Injected,
+    /// The client's side, if the request asks for a WebSocket.
+    client: Option<OnUpgrade>,
+}
+
+/// Why a request does not go out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutgoingError {
+    #[error("form the request")]
+    Form(#[from] http::Error),
+    #[error("apply the secrets of the run")]
+    Secrets(#[from] ApplyError),
+}
+
 /// Why there is no answer from the server.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForwardError {
-    #[error("form the request")]
-    Form(#[from] http::Error),
     #[error("exchange HTTP with the server")]
     Http(#[from] hyper::Error),
+    /// An echo of the secret in the request could not be seen.
+    #[error("read an answer that is encoded")]
+    Hidden,
 }
 
-/// Sends `request` to `target` over `upstream`. The answer's body writes the log line when it
-/// ends; a switch of protocols is handed back instead.
-pub(crate) async fn forward(
+/// Makes of a client's request to `target` the one that goes out: without what belongs to the
+/// client's connection, with the secrets that are put in.
+pub(crate) fn outgoing(
     mut request: Request<Incoming>,
     target: &Target,
+    broker: &Arc<Broker>,
+    exchange: &mut Exchange,
+) -> Result<Outgoing, OutgoingError> {
+    let client = wants_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = Uri::builder().path_and_query(path).build()?;
+    parts.version = Version::HTTP_11;
+    strip_hop_by_hop(&mut parts.headers, client.is_some());
+    // The server answers `Expect` by accepting the body, which this side has done already.
+    parts.headers.remove(EXPECT);
+    let injected = broker.apply(target, TLS, &mut parts)?;
+    exchange.injected(&injected);
+    parts.headers.insert(
+        HOST,
+        HeaderValue::try_from(target.http_host()).map_err(http::Error::from)?,
+    );
+    let body = Counted {
+        body,
+        bytes: Arc::clone(&exchange.request_bytes),
+    };
+    let scanner = broker.scanner(target, TLS);
+    let body = Scanned::new(body, broker, scanner, Arc::clone(&exchange.stray));
+    Ok(Outgoing {
+        request: Request::from_parts(parts, body),
+        injected,
+        client,
+    })
+}
+
+/// Sends a request over `upstream`. The answer's body writes the log line when it ends; a switch
+/// of protocols is handed back instead.
+pub(crate) async fn forward(
+    outgoing: Outgoing,
     upstream: TcpStream,
+    broker: &Arc<Broker>,
     exchange: Exchange,
 ) -> Result<(Response<answer::Body>, Option<Switched>), (ForwardError, Exchange)> {
-    let client = wants_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
-    let request = match outgoing(request, target, client.is_some(), &exchange) {
-        Ok(request) => request,
-        Err(error) => return Err((error.into(), exchange)),
-    };
-    let (driver, response) = match send(request, upstream).await {
+    let (driver, response) = match send(outgoing.request, upstream).await {
         Ok(sent) => sent,
         Err(error) => return Err((error.into(), exchange)),
     };
-    Ok(incoming(response, client, exchange, driver))
+    if outgoing.injected.hidden_by(response.headers()) && !response.body().is_end_stream() {
+        return Err((ForwardError::Hidden, exchange));
+    }
+    Ok(incoming(
+        response,
+        outgoing.client,
+        broker,
+        exchange,
+        driver,
+    ))
 }
 
 async fn send(
-    request: Request<Counted>,
+    request: Request<Scanned<Counted>>,
     upstream: TcpStream,
 ) -> Result<(AbortOnDropHandle<()>, Response<Incoming>), hyper::Error> {
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
@@ -83,32 +145,10 @@ async fn send(
     Ok((driver, sender.send_request(request).await?))
 }
 
-fn outgoing(
-    request: Request<Incoming>,
-    target: &Target,
-    websocket: bool,
-    exchange: &Exchange,
-) -> Result<Request<Counted>, http::Error> {
-    let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    parts.uri = Uri::builder().path_and_query(path).build()?;
-    parts.version = Version::HTTP_11;
-    strip_hop_by_hop(&mut parts.headers, websocket);
-    // The server answers `Expect` by accepting the body, which this side has done already.
-    parts.headers.remove(EXPECT);
-    parts
-        .headers
-        .insert(HOST, HeaderValue::try_from(target.http_host())?);
-    let body = Counted {
-        body,
-        bytes: Arc::clone(&exchange.request_bytes),
-    };
-    Ok(Request::from_parts(parts, body))
-}
-
 fn incoming(
     mut response: Response<Incoming>,
     client: Option<OnUpgrade>,
+    broker: &Arc<Broker>,
     mut exchange: Exchange,
     driver: AbortOnDropHandle<()>,
 ) -> (Response<answer::Body>, Option<Switched>) {
@@ -118,6 +158,9 @@ fn incoming(
     let (mut parts, body) = response.into_parts();
     parts.version = Version::HTTP_11;
     strip_hop_by_hop(&mut parts.headers, switching);
+    broker.mask_headers(&mut parts.headers);
+    // Free text of the server, which no program needs.
+    parts.extensions.remove::<ReasonPhrase>();
     match (client, server) {
         (Some(client), Some(server)) => {
             let switched = Switched {
@@ -134,7 +177,7 @@ fn incoming(
         _ => {
             let bytes = Arc::clone(&exchange.response_bytes);
             let body = Answer {
-                body: Counted { body, bytes },
+                body: Masked::new(Counted { body, bytes }, broker),
                 _exchange: exchange,
                 _driver: driver,
             };
@@ -144,7 +187,7 @@ fn incoming(
 }
 
 /// Passes bytes both ways between the sides of `switched` until both have ended.
-pub(crate) async fn relay(switched: Switched) -> io::Result<()> {
+pub(crate) async fn relay(switched: Switched, broker: &Broker) -> io::Result<()> {
     let Switched {
         client,
         server,
@@ -152,7 +195,8 @@ pub(crate) async fn relay(switched: Switched) -> io::Result<()> {
         driver,
     } = switched;
     let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
-    let mut server = TokioIo::new(server.await.map_err(io::Error::other)?);
+    let server = TokioIo::new(server.await.map_err(io::Error::other)?);
+    let mut server = MaskedStream::new(server, broker);
     let (sent, received) = tokio::io::copy_bidirectional(&mut client, &mut server).await?;
     exchange.request_bytes.fetch_add(sent, Ordering::Relaxed);
     exchange
@@ -211,14 +255,14 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
 }
 
 /// A body whose bytes are counted.
-struct Counted {
+pub(crate) struct Counted {
     body: Incoming,
     bytes: Arc<AtomicU64>,
 }
 
 /// The body of an answer, with what must live as long as it.
 struct Answer {
-    body: Counted,
+    body: Masked<Counted>,
     _exchange: Exchange,
     _driver: AbortOnDropHandle<()>,
 }

@@ -13,6 +13,7 @@ use vm0_model::event::LogEntry;
 use vm0_model::limits;
 use vm0_model::network::{NetworkPolicy, PrivateAllowance};
 
+use crate::broker::{Broker, BrokeredSecret};
 use crate::counter::{Counters, Meter};
 use crate::forward;
 use crate::http_proxy::{self, Next, Scope};
@@ -33,6 +34,10 @@ pub struct GatewayConfig {
     pub implied: Vec<ImpliedHost>,
     /// What the operator opened.
     pub allow_private: Vec<PrivateAllowance>,
+    /// What is put into requests.
+    pub secrets: Vec<BrokeredSecret>,
+    /// Hosts that get the agent's transcript, in whose bodies placeholders pass.
+    pub models: Vec<ImpliedHost>,
 }
 
 /// The one way out of one sandbox. Clones are the same gateway.
@@ -47,6 +52,7 @@ pub(crate) struct Shared {
     implied: Vec<ImpliedHost>,
     allow_private: Vec<PrivateAllowance>,
     pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) broker: Arc<Broker>,
     pub(crate) journal: Journal,
     /// For the head of a request, and for a greeting that has begun.
     pub(crate) header_timeout: Duration,
@@ -82,6 +88,7 @@ impl Gateway {
             implied: config.implied,
             allow_private: config.allow_private,
             resolver,
+            broker: Arc::new(Broker::new(config.secrets, config.models)),
             journal: Journal::new(log),
             header_timeout,
             meter: Arc::default(),
@@ -155,7 +162,7 @@ impl Shared {
         while let Some(now) = next {
             next = match now {
                 Next::Relay(switched) => {
-                    forward::relay(*switched).await?;
+                    forward::relay(*switched, &self.broker).await?;
                     None
                 }
                 Next::Tunnel(client, tunnel) => {

@@ -15,7 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use vm0_model::limits;
 
 use crate::answer::{self, Body};
-use crate::forward::{self, Switched};
+use crate::broker::ApplyError;
+use crate::forward::{self, ForwardError, OutgoingError, Switched};
 use crate::gateway::Shared;
 use crate::host::Target;
 use crate::journal::{Exchange, Slot};
@@ -187,23 +188,25 @@ impl Connection {
         request: Request<Incoming>,
         target: &Target,
         route: &Route,
-        exchange: Exchange,
+        mut exchange: Exchange,
     ) -> Result<Response<Body>, (Response<Body>, Exchange)> {
+        let broker = &self.shared.broker;
+        let outgoing = match forward::outgoing(request, target, broker, &mut exchange) {
+            Ok(outgoing) => outgoing,
+            Err(error) => return Err((unsent(target, error, &exchange), exchange)),
+        };
         let upstream = match route::connect(&route.addresses, target.port).await {
             Ok(upstream) => upstream,
             Err(_) => return Err((answer::unreachable(target, "does not answer"), exchange)),
         };
-        match forward::forward(request, target, upstream, exchange).await {
+        match forward::forward(outgoing, upstream, broker, exchange).await {
             Ok((response, switched)) => {
                 if let Some(switched) = switched {
                     self.become_next(Next::Relay(Box::new(switched)));
                 }
                 Ok(response)
             }
-            Err((error, exchange)) => {
-                tracing::debug!(%error, %target, "failed to forward a request");
-                Err((answer::unreachable(target, "broke off"), exchange))
-            }
+            Err((error, exchange)) => Err((unanswered(target, &error, &exchange), exchange)),
         }
     }
 
@@ -259,5 +262,29 @@ fn refused(target: &Target, refusal: TunnelRefusal) -> Response<Body> {
             answer::unreachable(target, "does not resolve")
         }
         TunnelRefusal::Unreachable(_) => answer::unreachable(target, "does not answer"),
+    }
+}
+
+/// The answer to a request that does not go out.
+fn unsent(target: &Target, error: OutgoingError, exchange: &Exchange) -> Response<Body> {
+    tracing::debug!(%error, %target, "failed to form a request");
+    match error {
+        OutgoingError::Secrets(ApplyError::Stray(stray)) => {
+            answer::stray(exchange.stray.get_or_init(|| stray))
+        }
+        OutgoingError::Secrets(ApplyError::Query(_)) => answer::bad_request(
+            "The request is too long with the secret that is put into its query",
+        ),
+        OutgoingError::Form(_) => answer::bad_request("The request cannot be read"),
+    }
+}
+
+/// The answer to a request that went out and has none.
+fn unanswered(target: &Target, error: &ForwardError, exchange: &Exchange) -> Response<Body> {
+    tracing::debug!(%error, %target, "failed to forward a request");
+    match (exchange.stray.get(), error) {
+        (Some(stray), _) => answer::stray(stray),
+        (None, ForwardError::Hidden) => answer::hidden(target),
+        (None, ForwardError::Http(_)) => answer::unreachable(target, "broke off"),
     }
 }

@@ -4,8 +4,8 @@
 //! that nobody reads stops the sandbox instead of losing lines.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -14,6 +14,7 @@ use vm0_model::Timestamp;
 use vm0_model::event::{LogEntry, LogKind, LogLevel};
 use vm0_model::limits;
 
+use crate::broker::{Injected, Stray};
 use crate::host::Target;
 use crate::policy::Rule;
 
@@ -50,6 +51,9 @@ pub(crate) struct Exchange {
     rule: Rule,
     denied: bool,
     status: u16,
+    secrets: Vec<String>,
+    /// A placeholder that the request was refused for, perhaps only while its body passed.
+    pub(crate) stray: Arc<OnceLock<Stray>>,
     pub(crate) request_bytes: Arc<AtomicU64>,
     pub(crate) response_bytes: Arc<AtomicU64>,
 }
@@ -106,6 +110,8 @@ impl Exchange {
             rule,
             denied: false,
             status: CLIENT_LEFT,
+            secrets: Vec::new(),
+            stray: Arc::default(),
             request_bytes: Arc::default(),
             response_bytes: Arc::default(),
         }
@@ -114,6 +120,11 @@ impl Exchange {
     /// The gateway refuses it.
     pub(crate) fn deny(&mut self) {
         self.denied = true;
+    }
+
+    /// These secrets were put in.
+    pub(crate) fn injected(&mut self, injected: &Injected) {
+        self.secrets.clone_from(&injected.names);
     }
 
     /// The rule that decided, once it is known.
@@ -137,12 +148,13 @@ impl Drop for Exchange {
             ..
         } = &*self;
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let stray = self.stray.get();
         let level = match status {
-            _ if self.denied => LogLevel::Warn,
+            _ if self.denied || stray.is_some() => LogLevel::Warn,
             400.. => LogLevel::Error,
             _ => LogLevel::Info,
         };
-        let metadata = json!({
+        let mut metadata = json!({
             "method": method,
             "url": url,
             "status": status,
@@ -150,13 +162,14 @@ impl Drop for Exchange {
             "requestSize": self.request_bytes.load(Ordering::Relaxed),
             "responseSize": self.response_bytes.load(Ordering::Relaxed),
             "rule": self.rule.to_string(),
-            "secrets": [],
+            "secrets": self.secrets,
         });
-        slot.write(
-            level,
-            format!("{method} {url} - {status} ({duration}ms)"),
-            &metadata,
-        );
+        let mut message = format!("{method} {url} - {status} ({duration}ms)");
+        if let Some(stray) = stray {
+            message = format!("{message} {stray}");
+            metadata["denied"] = stray.to_string().into();
+        }
+        slot.write(level, message, &metadata);
     }
 }
 

@@ -7,10 +7,13 @@
 //!
 //! The rules are in `policy`, a pure module; `address` knows which addresses are on the internet.
 //! `route` turns a destination into a connection, `http_proxy`, `socks` and `tunnel` are what a
-//! client speaks, and `journal` is the log.
+//! client speaks, and `journal` is the log. `broker` puts secrets into requests and takes them out
+//! of answers; `body` does it to bodies while they pass.
 
 mod address;
 mod answer;
+mod body;
+mod broker;
 mod counter;
 mod crypto;
 mod forward;
@@ -31,6 +34,7 @@ mod socks;
 mod stream;
 mod tunnel;
 
+pub use broker::{BrokeredSecret, SecretError};
 pub use counter::Counters;
 pub use crypto::install_crypto_provider;
 pub use gateway::{Gateway, GatewayConfig};

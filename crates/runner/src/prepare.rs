@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use vm0_blob::TreeGuard;
-use vm0_egress::Gateway;
+use vm0_egress::{Gateway, SecretError};
 use vm0_model::config::AgentConfig;
 use vm0_model::framework::{
     CommandContext, CommandError, Stdin as CommandStdin, agent_command_line,
@@ -23,6 +23,7 @@ use crate::image::ImageMissing;
 use crate::link::LinkError;
 use crate::network;
 use crate::run::Run;
+use crate::secrets;
 use crate::telemetry::Phase;
 use crate::versions::VersionError;
 use crate::workspace::Base;
@@ -86,6 +87,9 @@ pub(crate) enum PrepareError {
     /// Instructions or skills cannot be had.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// A secret cannot be put where it is bound to.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// There is no command line for this prompt.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -95,6 +99,7 @@ pub(crate) enum PrepareError {
 pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     let spec = &run.spec;
     let config = config(&spec.config)?;
+    let brokered = secrets::brokered(&config, spec, &run.secrets)?;
     let image = run
         .host
         .images
@@ -118,7 +123,7 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     let mut files = settings(&agent.config, &exec.env);
     files.extend(history);
     files.extend(placed.instructions);
-    let gateway = network::gateway(run, &agent.config);
+    let gateway = network::gateway(run, &agent.config, brokered);
     let sandbox = SandboxSpec {
         id: format!("vm0-{}-{}", run.id(), run.link.epoch),
         dir: run.sandbox_dir(),

@@ -89,6 +89,8 @@ fn bench_with_room(
         },
         implied: Vec::new(),
         allow_private: vec![loopback],
+        secrets: Vec::new(),
+        models: Vec::new(),
     };
     let gateway = Gateway::new(config, Arc::clone(&resolver) as Arc<dyn Resolver>, sender);
     Bench {
