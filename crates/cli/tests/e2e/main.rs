@@ -16,4 +16,5 @@ mod network;
 mod outcomes;
 mod runs;
 mod sandboxes;
+mod secrets;
 mod sessions;

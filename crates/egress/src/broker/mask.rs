@@ -176,3 +176,100 @@ fn star(bytes: &mut [u8], ranges: &[Range<usize>]) {
         bytes[range.start.min(end)..end].fill(STAR);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn forms(values: &[&str]) -> Arc<Forms> {
+        Arc::new(Forms::new(values.iter().copied()))
+    }
+
+    /// What comes out of a body that comes in these pieces.
+    fn masked(forms: &Arc<Forms>, pieces: &[&[u8]]) -> Vec<u8> {
+        let mut masker = Masker::new(Arc::clone(forms));
+        let mut out = Vec::new();
+        for piece in pieces {
+            out.extend_from_slice(&masker.push(Bytes::copy_from_slice(piece)));
+            assert!(masker.held() < forms.longest.max(1));
+        }
+        out.extend_from_slice(&masker.finish());
+        out
+    }
+
+    fn text(forms: &Arc<Forms>, pieces: &[&str]) -> String {
+        let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+        String::from_utf8(masked(forms, &pieces)).unwrap()
+    }
+
+    #[test]
+    fn only_what_may_become_a_value_is_held_back() {
+        let mut masker = Masker::new(forms(&["secret-value"]));
+        assert_eq!(masker.push(Bytes::from("data: x\n\n")), "data: x\n\n");
+        assert_eq!(masker.push(Bytes::from("my sec")), "my ");
+        assert_eq!(masker.push(Bytes::from("ond")), "second");
+        assert_eq!(masker.push(Bytes::from("secret-valu")), "");
+        assert_eq!(masker.push(Bytes::from("e.")), "************.");
+        assert_eq!(masker.push(Bytes::from("se")), "");
+        assert_eq!(masker.finish(), "se");
+    }
+
+    #[test]
+    fn overlapping_values_leave_nothing_of_each_other() {
+        let forms = forms(&["abcdefgh", "ghijkl", "defgh"]);
+        assert_eq!(text(&forms, &["xabcdefghijklx"]), "x************x");
+        assert_eq!(text(&forms, &["xabcdefg", "hij", "klx"]), "x************x");
+        assert_eq!(text(&forms, &["xabcdefgh", "ij"]), "x********ij");
+        assert_eq!(
+            text(&forms, &["xabcdefg", "h", "i", "j", "k", "m"]),
+            "x********ijkm"
+        );
+        let repeated = super::tests::forms(&["ababa"]);
+        assert_eq!(text(&repeated, &["abab", "aba", "b"]), "*******b");
+    }
+
+    #[test]
+    fn headers_are_masked_and_none_is_named_by_a_value() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-echo", HeaderValue::from_static("Bearer Secret-Value!"));
+        headers.insert("x-secret-value", HeaderValue::from_static("1"));
+        headers.insert("x-kept", HeaderValue::from_static("2"));
+        forms(&["Secret-Value"]).mask_headers(&mut headers);
+        assert_eq!(headers["x-echo"], "Bearer ************!");
+        assert_eq!(headers.len(), 2, "{headers:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_passes_in_any_form_however_the_body_is_cut(
+            secrets in prop::collection::vec("[a-c /+\"ä]{5,12}", 1..4),
+            picks in prop::collection::vec((any::<prop::sample::Index>(), "[a-c ]{0,6}"), 0..6),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let values: Vec<&str> = secrets.iter().map(String::as_str).collect();
+            let forms = forms(&values);
+            let mut body = Vec::new();
+            for (pick, between) in &picks {
+                body.extend_from_slice(&forms.sorted[pick.index(forms.sorted.len())]);
+                body.extend_from_slice(between.as_bytes());
+            }
+            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+            ends.extend([0, body.len()]);
+            ends.sort_unstable();
+            let pieces: Vec<&[u8]> = ends.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect();
+            let out = masked(&forms, &pieces);
+            prop_assert_eq!(out.len(), body.len());
+            let mut expected = body.clone();
+            for form in &forms.sorted {
+                for at in 0..=body.len().saturating_sub(form.len()) {
+                    if body[at..].starts_with(form) {
+                        expected[at..at + form.len()].fill(STAR);
+                    }
+                }
+            }
+            prop_assert_eq!(out, expected);
+        }
+    }
+}

@@ -257,3 +257,7 @@ impl fmt::Display for Stray {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;
