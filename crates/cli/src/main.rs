@@ -6,6 +6,7 @@ mod config;
 mod config_file;
 mod confirm;
 mod context;
+mod dump;
 mod env_file;
 mod error;
 mod events;

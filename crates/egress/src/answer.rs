@@ -7,6 +7,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use serde_json::json;
 
+use crate::broker::Stray;
 use crate::host::Target;
 use crate::policy::Rule;
 
@@ -38,6 +39,27 @@ pub(crate) fn mismatch(target: &Target) -> Response<Body> {
         .headers_mut()
         .insert(NETWORK, HeaderValue::from_static("denied"));
     response
+}
+
+/// The request carries a placeholder where its secret may not be.
+pub(crate) fn stray(stray: &Stray) -> Response<Body> {
+    let message = format!(
+        "The request carries the {stray}; that secret is put only into its own place of requests \
+         to its own hosts"
+    );
+    let mut response = error(StatusCode::FORBIDDEN, "network_policy", &message);
+    response
+        .headers_mut()
+        .insert(NETWORK, HeaderValue::from_static("denied"));
+    response
+}
+
+/// The answer to a request with a secret cannot be searched for it.
+pub(crate) fn hidden(target: &Target) -> Response<Body> {
+    unreachable(
+        target,
+        "encoded its answer to a request with a secret, though asked not to",
+    )
 }
 
 /// The request is not one that a proxy can read.

@@ -15,16 +15,17 @@ use http::header::{
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
-
 use vm0_model::limits;
 
 use crate::answer;
+use crate::body::{Masked, MaskedStream, Scanned};
+use crate::broker::{ApplyError, Broker, Injected};
 use crate::gateway::Shared;
 use crate::journal::Exchange;
 use crate::policy::Policy;
@@ -35,9 +36,6 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const WEBSOCKET: &str = "websocket";
 
-/// A request body on its way out.
-pub(crate) type Outgoing = UnsyncBoxBody<Bytes, hyper::Error>;
-
 /// A protocol that both sides switched to: WebSocket.
 pub(crate) struct Switched {
     pub(crate) client: OnUpgrade,
@@ -46,54 +44,97 @@ pub(crate) struct Switched {
     pub(crate) driver: Option<AbortOnDropHandle<()>>,
 }
 
-/// Sends `request` to `upstream` at one of `addresses`. The answer's body writes the log line when
-/// it ends; a switch of protocols is handed back instead.
-pub(crate) async fn forward(
-    mut request: Request<Incoming>,
-    upstream: &Arc<Upstream>,
-    addresses: &[IpAddr],
-    exchange: Exchange,
-) -> Result<(Response<answer::Body>, Option<Switched>), (UpstreamError, Exchange)> {
-    let client = wants_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
-    let request = match outgoing(request, upstream, client.is_some(), &exchange) {
-        Ok(request) => request,
-        Err(error) => return Err((error.into(), exchange)),
-    };
-    match upstream.send(request, addresses).await {
-        Ok((response, lease)) => Ok(incoming(response, client, exchange, lease)),
-        Err(error) => Err((error, exchange)),
-    }
+/// The body of a request on its way out.
+pub(crate) type RequestBody = Scanned<Counted>;
+
+/// A request as it goes out.
+pub(crate) struct Outgoing {
+    request: Request<RequestBody>,
+    injected: Injected,
+    /// The client's side, if the request asks for a WebSocket.
+    client: Option<OnUpgrade>,
 }
 
-fn outgoing(
-    request: Request<Incoming>,
+/// Why a request does not go out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutgoingError {
+    #[error("form the request")]
+    Form(#[from] http::Error),
+    #[error("apply the secrets of the run")]
+    Secrets(#[from] ApplyError),
+}
+
+/// Why there is no answer from the server.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForwardError {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// An echo of the secret in the request could not be seen.
+    #[error("read an answer that is encoded")]
+    Hidden,
+}
+
+/// Makes of a client's request to `upstream` the one that goes out: without what belongs to the
+/// client's connection, with the secrets that are put in.
+pub(crate) fn outgoing(
+    mut request: Request<Incoming>,
     upstream: &Upstream,
-    websocket: bool,
-    exchange: &Exchange,
-) -> Result<Request<Outgoing>, http::Error> {
+    broker: &Arc<Broker>,
+    exchange: &mut Exchange,
+) -> Result<Outgoing, OutgoingError> {
+    let client = wants_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = Uri::builder().path_and_query(path).build()?;
     let trailers = parts.version == Version::HTTP_2 && accepts_trailers(&parts.headers);
-    strip_hop_by_hop(&mut parts.headers, websocket);
+    strip_hop_by_hop(&mut parts.headers, client.is_some());
+    // The server answers `Expect` by accepting the body, which this side has done already.
+    parts.headers.remove(EXPECT);
+    let injected = broker.apply(&upstream.target, upstream.is_tls(), &mut parts)?;
+    exchange.injected(&injected);
     if trailers {
         parts.headers.insert(TE, TRAILERS);
     }
-    // The server answers `Expect` by accepting the body, which this side has done already.
-    parts.headers.remove(EXPECT);
     let default_port = if upstream.is_tls() { 443 } else { 80 };
     let host = upstream.target.http_host(default_port);
-    parts.headers.insert(HOST, HeaderValue::try_from(host)?);
+    let host = HeaderValue::try_from(host).map_err(http::Error::from)?;
+    parts.headers.insert(HOST, host);
     let body = Counted {
         body,
         bytes: Arc::clone(&exchange.request_bytes),
     };
-    Ok(Request::from_parts(parts, body.boxed_unsync()))
+    let scanner = broker.scanner(&upstream.target, upstream.is_tls());
+    let body = Scanned::new(body, broker, scanner, Arc::clone(&exchange.stray));
+    Ok(Outgoing {
+        request: Request::from_parts(parts, body),
+        injected,
+        client,
+    })
+}
+
+/// Sends a request to `upstream` at one of `addresses`. The answer's body writes the log line when
+/// it ends; a switch of protocols is handed back instead.
+pub(crate) async fn forward(
+    outgoing: Outgoing,
+    upstream: &Arc<Upstream>,
+    addresses: &[IpAddr],
+    broker: &Arc<Broker>,
+    exchange: Exchange,
+) -> Result<(Response<answer::Body>, Option<Switched>), (ForwardError, Exchange)> {
+    let (response, lease) = match upstream.send(outgoing.request, addresses).await {
+        Ok(sent) => sent,
+        Err(error) => return Err((error.into(), exchange)),
+    };
+    if outgoing.injected.hidden_by(response.headers()) && !response.body().is_end_stream() {
+        return Err((ForwardError::Hidden, exchange));
+    }
+    Ok(incoming(response, outgoing.client, broker, exchange, lease))
 }
 
 fn incoming(
     mut response: Response<Incoming>,
     client: Option<OnUpgrade>,
+    broker: &Arc<Broker>,
     mut exchange: Exchange,
     lease: Lease,
 ) -> (Response<answer::Body>, Option<Switched>) {
@@ -103,6 +144,9 @@ fn incoming(
     let (mut parts, body) = response.into_parts();
     parts.version = Version::HTTP_11;
     strip_hop_by_hop(&mut parts.headers, switching);
+    broker.mask_headers(&mut parts.headers);
+    // Free text of the server, which no program needs.
+    parts.extensions.remove::<ReasonPhrase>();
     match (client, server) {
         (Some(client), Some(server)) => {
             let switched = Switched {
@@ -119,7 +163,7 @@ fn incoming(
         _ => {
             let bytes = Arc::clone(&exchange.response_bytes);
             let body = Answer {
-                body: Counted { body, bytes },
+                body: Masked::new(Counted { body, bytes }, broker),
                 _exchange: exchange,
                 lease: Some(lease),
             };
@@ -138,7 +182,8 @@ pub(crate) async fn relay(shared: &Shared, switched: Switched) -> io::Result<()>
         driver,
     } = switched;
     let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
-    let mut server = TokioIo::new(server.await.map_err(io::Error::other)?);
+    let server = TokioIo::new(server.await.map_err(io::Error::other)?);
+    let mut server = MaskedStream::new(server, &shared.broker);
     let copying = copy_both(&mut client, &mut server);
     let allowed = |policy: &Policy| exchange.is_allowed_by(policy);
     if let Some(copied) = shared.while_allowed(allowed, copying).await {
@@ -215,14 +260,14 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
 }
 
 /// A body whose bytes are counted.
-struct Counted {
+pub(crate) struct Counted {
     body: Incoming,
     bytes: Arc<AtomicU64>,
 }
 
 /// The body of an answer, with what must live as long as it.
 struct Answer {
-    body: Counted,
+    body: Masked<Counted>,
     _exchange: Exchange,
     /// None once the body has ended.
     lease: Option<Lease>,

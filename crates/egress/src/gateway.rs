@@ -15,8 +15,10 @@ use vm0_model::limits;
 use vm0_model::network::{NetworkPolicy, PrivateAllowance};
 
 use crate::authority::{Authority, AuthorityError};
+use crate::broker::{Broker, BrokeredSecret};
 use crate::counter::{Counters, Meter};
 use crate::forward;
+use crate::host::Target;
 use crate::http_proxy::{self, Next, Protocol, Scope};
 use crate::journal::Journal;
 use crate::outside::Outside;
@@ -36,6 +38,10 @@ pub struct GatewayConfig {
     pub implied: Vec<ImpliedHost>,
     /// What the operator opened.
     pub allow_private: Vec<PrivateAllowance>,
+    /// What is put into requests.
+    pub secrets: Vec<BrokeredSecret>,
+    /// Hosts that get the agent's transcript, in whose bodies placeholders pass.
+    pub models: Vec<ImpliedHost>,
     /// The way from here on.
     pub outside: Outside,
 }
@@ -54,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) authority: Authority,
     pub(crate) outside: Outside,
     pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) broker: Arc<Broker>,
     pub(crate) journal: Journal,
     /// For the head of a request, and for a greeting that has begun.
     pub(crate) header_timeout: Duration,
@@ -95,6 +102,7 @@ impl Gateway {
             implied: config.implied,
             allow_private: config.allow_private,
             resolver,
+            broker: Arc::new(Broker::new(config.secrets, config.models)),
             journal: Journal::new(log),
             header_timeout,
             meter: Arc::default(),
@@ -139,9 +147,9 @@ impl Gateway {
         self.shared.authority.pem()
     }
 
-    /// Whether the policy it began with makes the gateway decrypt TLS to some host.
+    /// Whether it decrypts TLS to some host, as things stand.
     pub fn decrypts(&self) -> bool {
-        self.shared.policy().decrypts_any()
+        self.shared.policy().decrypts_any() || self.shared.broker.binds_any()
     }
 
     /// What the sandbox received and sent so far.
@@ -162,6 +170,12 @@ impl Shared {
     /// What the agent may reach now.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.borrow())
+    }
+
+    /// Whether TLS to `target` is decrypted whatever the rules say: all of it is, or a secret goes
+    /// there.
+    pub(crate) fn decrypts(&self, target: &Target) -> bool {
+        self.policy().inspects() || self.broker.binds(target)
     }
 
     /// Does `work` to its end, unless the policy is not one that makes `allowed` true, or becomes
@@ -257,6 +271,8 @@ mod tests {
             policy: NetworkPolicy::default(),
             implied: Vec::new(),
             allow_private: Vec::new(),
+            secrets: Vec::new(),
+            models: Vec::new(),
             outside: Outside::untrusting().unwrap(),
         };
         let patience = Duration::from_millis(50);

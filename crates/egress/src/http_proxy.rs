@@ -16,8 +16,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use vm0_model::limits;
 
 use crate::answer::{self, Body};
+use crate::broker::ApplyError;
 use crate::flight::Flights;
-use crate::forward::{self, Switched};
+use crate::forward::{self, ForwardError, OutgoingError, Switched};
 use crate::gateway::Shared;
 use crate::host::Target;
 use crate::journal::{Exchange, Slot};
@@ -264,25 +265,23 @@ impl Connection {
         request: Request<Incoming>,
         target: &Target,
         route: &Route,
-        exchange: Exchange,
+        mut exchange: Exchange,
     ) -> Result<Response<Body>, (Response<Body>, Exchange)> {
         let upstream = self.upstream(target);
-        match forward::forward(request, &upstream, &route.addresses, exchange).await {
+        let broker = &self.shared.broker;
+        let outgoing = match forward::outgoing(request, &upstream, broker, &mut exchange) {
+            Ok(outgoing) => outgoing,
+            Err(error) => return Err((unsent(target, error, &exchange), exchange)),
+        };
+        let addresses = &route.addresses;
+        match forward::forward(outgoing, &upstream, addresses, broker, exchange).await {
             Ok((response, switched)) => {
                 if let Some(switched) = switched {
                     self.become_next(Next::Relay(Box::new(switched)));
                 }
                 Ok(response)
             }
-            Err((error, exchange)) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, %target, "failed to forward a request");
-                let what = match error {
-                    UpstreamError::Connect(_) => "does not answer",
-                    UpstreamError::Tls(_) => "has no certificate that the gateway trusts",
-                    UpstreamError::Http(_) | UpstreamError::Form(_) => "broke off",
-                };
-                Err((answer::unreachable(target, what), exchange))
-            }
+            Err((error, exchange)) => Err((unanswered(target, &error, &exchange), exchange)),
         }
     }
 
@@ -355,5 +354,37 @@ fn refused(target: &Target, refusal: TunnelRefusal) -> Response<Body> {
             answer::unreachable(target, "does not resolve")
         }
         TunnelRefusal::Unreachable(_) => answer::unreachable(target, "does not answer"),
+    }
+}
+
+/// The answer to a request that does not go out.
+fn unsent(target: &Target, error: OutgoingError, exchange: &Exchange) -> Response<Body> {
+    tracing::debug!(%error, %target, "failed to form a request");
+    match error {
+        OutgoingError::Secrets(ApplyError::Stray(stray)) => {
+            answer::stray(exchange.stray.get_or_init(|| stray))
+        }
+        OutgoingError::Secrets(ApplyError::Query(_)) => answer::bad_request(
+            "The request is too long with the secret that is put into its query",
+        ),
+        OutgoingError::Form(_) => answer::bad_request("The request cannot be read"),
+    }
+}
+
+/// The answer to a request that went out and has none.
+fn unanswered(target: &Target, error: &ForwardError, exchange: &Exchange) -> Response<Body> {
+    tracing::debug!(%error, %target, "failed to forward a request");
+    match (exchange.stray.get(), error) {
+        (Some(stray), _) => answer::stray(stray),
+        (None, ForwardError::Hidden) => answer::hidden(target),
+        (None, ForwardError::Upstream(error)) => answer::unreachable(target, what_of(error)),
+    }
+}
+
+fn what_of(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Connect(_) => "does not answer",
+        UpstreamError::Tls(_) => "has no certificate that the gateway trusts",
+        UpstreamError::Http(_) | UpstreamError::Form(_) => "broke off",
     }
 }

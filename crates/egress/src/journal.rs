@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -15,6 +15,7 @@ use vm0_model::Timestamp;
 use vm0_model::event::{LogEntry, LogKind, LogLevel};
 use vm0_model::limits;
 
+use crate::broker::{Injected, Stray};
 use crate::flight::{Airborne, Flights};
 use crate::host::Target;
 use crate::policy::{Policy, RequestView, Rule};
@@ -57,6 +58,9 @@ pub(crate) struct Exchange {
     flight: Option<Airborne>,
     flights: Flights,
     status: u16,
+    secrets: Vec<String>,
+    /// A placeholder that the request was refused for, perhaps only while its body passed.
+    pub(crate) stray: Arc<OnceLock<Stray>>,
     pub(crate) request_bytes: Arc<AtomicU64>,
     pub(crate) response_bytes: Arc<AtomicU64>,
 }
@@ -135,6 +139,8 @@ impl Exchange {
             flight: None,
             flights: Flights::default(),
             status: CLIENT_LEFT,
+            secrets: Vec::new(),
+            stray: Arc::default(),
             request_bytes: Arc::default(),
             response_bytes: Arc::default(),
         }
@@ -143,6 +149,11 @@ impl Exchange {
     /// The gateway refuses it.
     pub(crate) fn deny(&mut self) {
         self.denied = true;
+    }
+
+    /// These secrets were put in.
+    pub(crate) fn injected(&mut self, injected: &Injected) {
+        self.secrets.clone_from(&injected.names);
     }
 
     /// The rule that decided, once it is known.
@@ -183,9 +194,10 @@ impl Drop for Exchange {
             ..
         } = &*self;
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let stray = self.stray.get();
         let cut = self.flight.as_ref().is_some_and(Airborne::is_cut);
         let level = match status {
-            _ if self.denied || cut => LogLevel::Warn,
+            _ if self.denied || cut || stray.is_some() => LogLevel::Warn,
             400.. => LogLevel::Error,
             _ => LogLevel::Info,
         };
@@ -197,16 +209,17 @@ impl Drop for Exchange {
             "requestSize": self.request_bytes.load(Ordering::Relaxed),
             "responseSize": self.response_bytes.load(Ordering::Relaxed),
             "rule": self.rule.to_string(),
-            "secrets": [],
+            "secrets": self.secrets,
         });
+        let mut message = format!("{method} {url} - {status} ({duration}ms)");
         if cut {
             metadata["reason"] = POLICY_CHANGED.into();
         }
-        slot.write(
-            level,
-            format!("{method} {url} - {status} ({duration}ms)"),
-            &metadata,
-        );
+        if let Some(stray) = stray {
+            message = format!("{message} {stray}");
+            metadata["reason"] = stray.to_string().into();
+        }
+        slot.write(level, message, &metadata);
     }
 }
 

@@ -7,15 +7,18 @@
 //!
 //! The rules are in `policy`, a pure module; `address` knows which addresses are on the internet.
 //! `route` turns a destination into checked addresses, `http_proxy`, `socks` and `tunnel` are what
-//! a client speaks, `journal` is the log.
+//! a client speaks, `journal` is the log. `broker` puts secrets into requests and takes them out
+//! of answers; `body` does it to bodies while they pass.
 //!
-//! TLS passes through unless the policy needs to read requests: then `tunnel` accepts it with a
-//! certificate of the run's own [`authority`], and `upstream` speaks TLS with the real server
-//! ([`outside`]).
+//! TLS passes through unless requests must be read: then `tunnel` accepts it with a certificate of
+//! the run's own `authority`, and `upstream` speaks TLS with the real server, in the world as
+//! `outside` knows it.
 
 mod address;
 mod answer;
 mod authority;
+mod body;
+mod broker;
 mod counter;
 mod crypto;
 mod flight;
@@ -40,6 +43,7 @@ mod tunnel;
 mod upstream;
 
 pub use authority::AuthorityError;
+pub use broker::{BrokeredSecret, SecretError};
 pub use counter::Counters;
 pub use crypto::install_crypto_provider;
 pub use gateway::{Gateway, GatewayConfig};

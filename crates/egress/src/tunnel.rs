@@ -74,7 +74,7 @@ impl Tunnel {
             }
         };
         Ok(Self {
-            decrypt: route.per_request || shared.policy().inspects(),
+            decrypt: route.per_request || shared.decrypts(&target),
             target,
             addresses: route.addresses,
             rule: route.rule,

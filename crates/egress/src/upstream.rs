@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 use vm0_model::limits;
 
-use crate::forward::Outgoing;
+use crate::forward::RequestBody;
 use crate::host::Target;
 use crate::outside::Outside;
 
@@ -65,7 +65,7 @@ pub(crate) struct Upstream {
 
 /// A connection that carries one request at a time.
 struct Http1 {
-    sender: http1::SendRequest<Outgoing>,
+    sender: http1::SendRequest<RequestBody>,
     driver: AbortOnDropHandle<()>,
     /// Where it leads; none if a proxy knows.
     address: Option<IpAddr>,
@@ -78,7 +78,7 @@ enum Http2 {
     /// It does not.
     No,
     Yes {
-        sender: http2::SendRequest<Outgoing>,
+        sender: http2::SendRequest<RequestBody>,
         address: Option<IpAddr>,
         _driver: AbortOnDropHandle<()>,
     },
@@ -86,7 +86,7 @@ enum Http2 {
 
 enum Connected {
     One(Http1),
-    Many(http2::SendRequest<Outgoing>, AbortOnDropHandle<()>),
+    Many(http2::SendRequest<RequestBody>, AbortOnDropHandle<()>),
 }
 
 /// What an answer comes over. Given back when the answer has ended.
@@ -142,7 +142,7 @@ impl Upstream {
     /// Sends `request`, whose URI is a path, to one of `addresses`.
     pub(crate) async fn send(
         self: &Arc<Self>,
-        mut request: Request<Outgoing>,
+        mut request: Request<RequestBody>,
         addresses: &[IpAddr],
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         if let Some(mut sender) = self.shared_sender(addresses).await? {
@@ -184,7 +184,7 @@ impl Upstream {
     async fn shared_sender(
         &self,
         addresses: &[IpAddr],
-    ) -> Result<Option<http2::SendRequest<Outgoing>>, UpstreamError> {
+    ) -> Result<Option<http2::SendRequest<RequestBody>>, UpstreamError> {
         let mut http2 = self.http2.lock().await;
         match &*http2 {
             Http2::No => return Ok(None),
@@ -310,9 +310,9 @@ async fn start_http2(stream: impl crate::stream::Duplex) -> Result<Connected, Up
 
 /// HTTP/2 names the destination in the URI. What a connection says of itself does not exist.
 fn for_http2(
-    request: Request<Outgoing>,
+    request: Request<RequestBody>,
     target: &Target,
-) -> Result<Request<Outgoing>, http::Error> {
+) -> Result<Request<RequestBody>, http::Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = Uri::builder()
@@ -325,7 +325,7 @@ fn for_http2(
     Ok(Request::from_parts(parts, body))
 }
 
-fn for_http1(request: &mut Request<Outgoing>) {
+fn for_http1(request: &mut Request<RequestBody>) {
     *request.version_mut() = Version::HTTP_11;
     if request.headers().contains_key(TE) && !request.headers().contains_key(CONNECTION) {
         let te = HeaderValue::from_static("te");

@@ -5,6 +5,7 @@
 //! the time and the random bytes in.
 
 pub mod bearer;
+pub mod broker;
 pub mod config;
 pub mod device;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod reference;
 pub mod run;
 pub mod schedule;
 mod schema;
+pub mod secret_form;
 pub mod storage;
 pub mod template;
 pub mod time;

@@ -166,6 +166,8 @@ pub const RUN_TIMEOUT_MAX_SECONDS: u32 = 86_400;
 pub const CONNECTIONS_MAX_PER_RUN: usize = 256;
 /// The head of an HTTP request or response at the gateway, in bytes.
 pub const GATEWAY_HEAD_MAX_BYTES: usize = 64 * KIB as usize;
+/// A secret in a query, in bytes as it is encoded there.
+pub const GATEWAY_QUERY_SECRET_MAX_BYTES: usize = 16 * KIB as usize;
 /// A TLS client hello that the gateway still reads, in bytes.
 pub const GATEWAY_HELLO_MAX_BYTES: usize = 16 * KIB as usize;
 /// What the gateway takes ahead of a reader on one HTTP/2 stream, and on one connection, in bytes.

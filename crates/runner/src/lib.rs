@@ -39,6 +39,7 @@ mod prepare;
 mod recover;
 mod run;
 mod runner;
+mod secrets;
 mod spool;
 mod state;
 mod supervise;

@@ -3,37 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use vm0_model::limits;
+use vm0_model::secret_form::secret_forms;
 
 /// What stands in the place of a secret.
 const REPLACEMENT: &str = "***";
-/// Lines of a multi-line secret are secrets themselves from this many characters on.
-const LINE_MIN_CHARS: usize = 8;
 /// Keys whose text values are structure, not content.
 const STRUCTURAL_KEYS: [&str; 2] = ["type", "subtype"];
-
-/// What RFC 3986 leaves as it is.
-const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-/// What common encoders leave as it is: `encodeURIComponent`, Python's `quote`, HTML forms.
-const URL_SETS: [AsciiSet; 4] = [
-    UNRESERVED,
-    UNRESERVED.remove(b'/'),
-    UNRESERVED
-        .remove(b'!')
-        .remove(b'*')
-        .remove(b'\'')
-        .remove(b'(')
-        .remove(b')'),
-    UNRESERVED.remove(b'*').add(b'~'),
-];
 
 /// Replaces the secrets of one run.
 #[derive(Debug)]
@@ -45,17 +21,10 @@ pub(crate) struct Mask {
 impl Mask {
     /// A mask for every value of `secrets` that is long enough.
     pub(crate) fn new(secrets: &BTreeMap<String, String>) -> Self {
-        let mut patterns = BTreeSet::new();
-        for value in secrets
+        let patterns: BTreeSet<String> = secrets
             .values()
-            .filter(|value| has_chars(value, limits::MASK_MIN_CHARS))
-        {
-            add_forms(&mut patterns, value);
-            if value.trim_end().contains('\n') {
-                let lines = value.lines().filter(|line| has_chars(line, LINE_MIN_CHARS));
-                lines.for_each(|line| add_forms(&mut patterns, line));
-            }
-        }
+            .flat_map(|value| secret_forms(value))
+            .collect();
         let longest = patterns.iter().map(String::len).max().unwrap_or(0);
         let patterns = (!patterns.is_empty()).then(|| {
             AhoCorasick::builder()
@@ -122,64 +91,22 @@ impl Mask {
     }
 }
 
-fn has_chars(text: &str, count: usize) -> bool {
-    text.chars().nth(count - 1).is_some()
-}
-
-fn add_forms(patterns: &mut BTreeSet<String>, value: &str) {
-    patterns.insert(value.to_owned());
-    let escaped = Value::from(value).to_string();
-    patterns.insert(escaped[1..escaped.len() - 1].to_owned());
-    patterns.insert(ascii_escaped(&escaped[1..escaped.len() - 1]));
-    for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
-        patterns.insert(engine.encode(value));
-    }
-    for set in &URL_SETS {
-        let upper = utf8_percent_encode(value, set).to_string();
-        for encoded in [lower_hex(&upper), upper] {
-            patterns.insert(encoded.replace("%20", "+"));
-            patterns.insert(encoded);
-        }
-    }
-}
-
-/// JSON text in which everything beyond ASCII is `\uXXXX`, as many encoders write it.
-fn ascii_escaped(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character.is_ascii() {
-            escaped.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            escaped.push_str(&format!("\\u{unit:04x}"));
-        }
-    }
-    escaped
-}
-
-fn lower_hex(encoded: &str) -> String {
-    let mut hex_left = 0;
-    let lower = encoded.chars().map(|character| {
-        if character == '%' {
-            hex_left = 2;
-            return character;
-        }
-        if hex_left > 0 {
-            hex_left -= 1;
-            return character.to_ascii_lowercase();
-        }
-        character
-    });
-    lower.collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    /// What RFC 3986 leaves as it is.
+    const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
 
     fn mask(values: &[&str]) -> Mask {
         let named = values

@@ -10,17 +10,28 @@ use vm0_model::config::AgentConfig;
 use vm0_model::network::NetworkMode;
 use vm0_sandbox::Sandbox;
 
+use crate::implied;
 use crate::run::Run;
+use crate::secrets::Brokered;
 
 /// The gateway of a run; none if its agent has no network.
-pub(crate) fn gateway(run: &Run, config: &AgentConfig) -> Result<Option<Gateway>, AuthorityError> {
+pub(crate) fn gateway(
+    run: &Run,
+    config: &AgentConfig,
+    brokered: Brokered,
+) -> Result<Option<Gateway>, AuthorityError> {
     if config.network.mode == NetworkMode::None {
         return Ok(None);
     }
+    let Brokered { secrets, bindings } = brokered;
+    let models = implied::models(config, &run.spec.environment, &bindings);
+    let implied = models.iter().cloned().chain(implied::of_secrets(&bindings));
     let config = GatewayConfig {
         policy: config.network.clone(),
-        implied: crate::implied::hosts(config, &run.spec.environment),
+        implied: implied.collect(),
         allow_private: run.host.allow_private.clone(),
+        secrets,
+        models,
         outside: run.host.outside.clone(),
     };
     Gateway::new(config, Arc::new(SystemResolver), run.journal.network()).map(Some)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use vm0_blob::TreeGuard;
-use vm0_egress::{AuthorityError, Gateway};
+use vm0_egress::{AuthorityError, Gateway, SecretError};
 use vm0_model::config::AgentConfig;
 use vm0_model::framework::{
     CommandContext, CommandError, Stdin as CommandStdin, agent_command_line,
@@ -23,6 +23,7 @@ use crate::image::ImageMissing;
 use crate::link::LinkError;
 use crate::network;
 use crate::run::Run;
+use crate::secrets;
 use crate::telemetry::Phase;
 use crate::versions::VersionError;
 use crate::workspace::Base;
@@ -89,6 +90,9 @@ pub(crate) enum PrepareError {
     /// There is no gateway.
     #[error("set up the gateway: {}", chain(.0))]
     Gateway(#[from] AuthorityError),
+    /// A secret cannot be put where it is bound to.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// There is no command line for this prompt.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -98,6 +102,7 @@ pub(crate) enum PrepareError {
 pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     let spec = &run.spec;
     let config = config(&spec.config)?;
+    let brokered = secrets::brokered(&config, spec, &run.secrets)?;
     let image = run
         .host
         .images
@@ -115,7 +120,7 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     };
     log_inputs(run, &agent).await;
     let prompt_file = format!("{PLATFORM_DIR}/{PROMPT_FILE_NAME}");
-    let gateway = network::gateway(run, &agent.config)?;
+    let gateway = network::gateway(run, &agent.config, brokered)?;
     let authority = gateway
         .as_ref()
         .filter(|gateway| gateway.decrypts())

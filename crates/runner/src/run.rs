@@ -1,10 +1,12 @@
 //! A run on this runner, from its claim to its removal.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use vm0_model::wire::runner::{Claim, RunSpec, StartedReport};
@@ -27,7 +29,9 @@ pub(crate) const SANDBOX_DIR: &str = "sandbox";
 /// A run that this runner has the lease of.
 pub(crate) struct Run {
     pub(crate) host: Arc<Host>,
+    /// Without the values of secrets.
     pub(crate) spec: RunSpec,
+    pub(crate) secrets: BTreeMap<String, SecretString>,
     pub(crate) dir: PathBuf,
     pub(crate) link: Link,
     pub(crate) mask: Arc<Mask>,
@@ -82,7 +86,7 @@ pub(crate) enum PhaseEnd {
 impl Run {
     /// Begins a claimed run: its directory, its spools, its lease.
     pub(crate) fn open(host: Arc<Host>, claim: Claim) -> Result<(Self, Feeds, Outlets), OpenError> {
-        let Claim { lease, spec } = claim;
+        let Claim { lease, mut spec } = claim;
         let dir = host
             .runs_dir()
             .join(format!("{}-{}", lease.run_id, lease.epoch));
@@ -101,6 +105,8 @@ impl Run {
             .lease
             .keep(host.client.clone(), lease.run_id, lease.epoch);
         let mask = Arc::new(Mask::new(&spec.secrets));
+        let secrets = std::mem::take(&mut spec.secrets).into_iter();
+        let secrets = secrets.map(|(name, value)| (name, value.into())).collect();
         let (event_spool, events) = Uplink::start::<Events>(&dir, link.clone())?;
         let (log_spool, logs) = Uplink::start::<Logs>(&dir, link.clone())?;
         let (metric_spool, metrics) = Uplink::start::<Metrics>(&dir, link.clone())?;
@@ -109,6 +115,7 @@ impl Run {
         let run = Self {
             host,
             spec,
+            secrets,
             dir,
             link,
             mask,

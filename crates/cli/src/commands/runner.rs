@@ -12,6 +12,7 @@ use vm0_runner::{Runner, RunnerConfig, SandboxChoice, SandboxKind, UpstreamProxy
 use super::serve::runner_failure;
 use crate::config::non_empty;
 use crate::context::Context;
+use crate::dump::forbid_dumps;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
 use crate::logging::{LogFormat, log_service};
@@ -114,6 +115,7 @@ pub(crate) struct RunnerArgs {
 /// Does it: executes runs until a signal comes.
 pub(crate) async fn execute(context: &Context, args: RunnerArgs) -> CommandResult {
     log_service(args.options.log_format)?;
+    forbid_dumps();
     vm0_runner::give_back_large_buffers();
     let token = read_token(args.token_file)?;
     let name = args.name.unwrap_or_else(host_name);

@@ -15,6 +15,7 @@ use vm0_server::{DataDirError, RunningServer, Server, ServerConfig, StartError};
 use super::runner::RunnerOptions;
 use crate::config::non_empty;
 use crate::context::Context;
+use crate::dump::forbid_dumps;
 use crate::error::{CommandResult, Failure, chain};
 use crate::exit::Exit;
 use crate::logging::log_service;
@@ -65,6 +66,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 /// Does it: answers requests and executes runs until a signal comes.
 pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult {
     log_service(args.runner.log_format)?;
+    forbid_dumps();
     vm0_runner::give_back_large_buffers();
     raise_open_files();
     let data_dir = context.data_dir()?;

@@ -144,6 +144,7 @@ async fn opencode_writes_a_file_and_continues_its_session(kind: &str) {
     let config = json!({ "version": "1.0", "agents": { "writer": { "framework": "opencode",
         "network": { "mode": "allowlist", "rules": rules },
         "environment": { "ANTHROPIC_API_KEY": "${{ secrets.ANTHROPIC_API_KEY }}",
+                         "ANTHROPIC_BASE_URL": format!("{}/v1", model.url_inside()),
                          "OPENCODE_DISABLE_MODELS_FETCH": "1",
                          "OPENCODE_CONFIG_CONTENT": settings.to_string() } } } });
     api.agent(&config).await;

@@ -16,5 +16,6 @@ mod network;
 mod outcomes;
 mod runs;
 mod sandboxes;
+mod secrets;
 mod sessions;
 mod tls;

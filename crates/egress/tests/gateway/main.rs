@@ -4,6 +4,7 @@
 
 mod http;
 mod policy;
+mod secrets;
 mod support;
 mod tls;
 mod tls_support;

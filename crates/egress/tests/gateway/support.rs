@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use vm0_egress::{Gateway, GatewayConfig, Outside, Resolver};
+use vm0_egress::{BrokeredSecret, Gateway, GatewayConfig, ImpliedHost, Outside, Resolver};
 use vm0_model::event::{LogEntry, LogKind};
 use vm0_model::limits;
 use vm0_model::network::{
@@ -67,42 +67,35 @@ pub(crate) struct Bench {
 
 /// A gateway with `rules` in front of all of 127.0.0.1.
 pub(crate) fn bench(mode: NetworkMode, rules: Vec<NetworkRule>, resolver: Arc<Scripted>) -> Bench {
-    bench_with_room(mode, rules, resolver, limits::CONNECTIONS_MAX_PER_RUN)
+    bench_of(
+        config(mode, rules),
+        resolver,
+        limits::CONNECTIONS_MAX_PER_RUN,
+    )
 }
 
-fn bench_with_room(
-    mode: NetworkMode,
-    rules: Vec<NetworkRule>,
-    resolver: Arc<Scripted>,
-    room: usize,
-) -> Bench {
-    let inspect = false;
-    let policy = NetworkPolicy {
-        mode,
-        inspect,
-        rules,
-    };
-    bench_of(policy, resolver, room, Outside::untrusting().unwrap())
-}
-
-/// A gateway with this policy in front of all of 127.0.0.1.
-pub(crate) fn bench_of(
-    policy: NetworkPolicy,
-    resolver: Arc<Scripted>,
-    room: usize,
-    outside: Outside,
-) -> Bench {
-    let (sender, log) = mpsc::channel(room);
+pub(crate) fn config(mode: NetworkMode, rules: Vec<NetworkRule>) -> GatewayConfig {
     let loopback = PrivateAllowance {
         network: "127.0.0.1/32".parse().unwrap(),
         port: None,
     };
-    let config = GatewayConfig {
-        policy,
+    GatewayConfig {
+        policy: NetworkPolicy {
+            mode,
+            inspect: false,
+            rules,
+        },
         implied: Vec::new(),
         allow_private: vec![loopback],
-        outside,
-    };
+        secrets: Vec::new(),
+        models: Vec::new(),
+        outside: Outside::untrusting().unwrap(),
+    }
+}
+
+/// A gateway in front of all of 127.0.0.1.
+pub(crate) fn bench_of(config: GatewayConfig, resolver: Arc<Scripted>, room: usize) -> Bench {
+    let (sender, log) = mpsc::channel(room);
     let gateway = Gateway::new(config, Arc::clone(&resolver) as Arc<dyn Resolver>, sender);
     Bench {
         gateway: gateway.unwrap(),
@@ -118,12 +111,33 @@ pub(crate) fn allowing(names: &[&str]) -> Bench {
 
 /// The same, with room for that many lines in its log.
 pub(crate) fn allowing_with_room(names: &[&str], room: usize) -> Bench {
+    let config = config(NetworkMode::Allowlist, allow_all(names));
+    bench_of(config, loopback(names), room)
+}
+
+/// The same, with secrets and model hosts.
+pub(crate) fn allowing_with_secrets(
+    names: &[&str],
+    secrets: Vec<BrokeredSecret>,
+    models: Vec<ImpliedHost>,
+) -> Bench {
+    let mut config = config(NetworkMode::Allowlist, allow_all(names));
+    config.secrets = secrets;
+    config.models = models;
+    bench_of(config, loopback(names), limits::CONNECTIONS_MAX_PER_RUN)
+}
+
+fn allow_all(names: &[&str]) -> Vec<NetworkRule> {
+    names.iter().map(|name| allow(name)).collect()
+}
+
+/// Every one of `names` is 127.0.0.1.
+pub(crate) fn loopback(names: &[&str]) -> Arc<Scripted> {
     let answers: Vec<(&str, &[&str])> = names
         .iter()
         .map(|name| (*name, &["127.0.0.1"][..]))
         .collect();
-    let rules = names.iter().map(|name| allow(name)).collect();
-    bench_with_room(NetworkMode::Allowlist, rules, Scripted::new(&answers), room)
+    Scripted::new(&answers)
 }
 
 pub(crate) fn allow(target: &str) -> NetworkRule {

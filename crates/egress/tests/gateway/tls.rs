@@ -9,7 +9,7 @@ use rustls::RootCertStore;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vm0_model::event::LogLevel;
-use vm0_model::network::{NetworkRule, RuleAction};
+use vm0_model::network::{NetworkMode, NetworkRule, RuleAction};
 
 use crate::support::{allow, server};
 use crate::tls_support::{
@@ -358,9 +358,10 @@ async fn everything_public_goes_through_the_operators_proxy() {
     .await;
     let internet = Internet::new();
     let outside = internet.outside(Some(&format!("http://us%65r:pass@127.0.0.1:{proxy}")));
-    let policy = vm0_model::network::NetworkPolicy::default();
+    let mut config = crate::support::config(NetworkMode::Public, Vec::new());
+    config.outside = outside;
     let resolver = crate::support::Scripted::new(&[("known.example", &["192.0.33.8"])]);
-    let bench = crate::support::bench_of(policy, resolver, 8, outside);
+    let bench = crate::support::bench_of(config, resolver, 8);
     for name in ["known.example", "only-the-proxy-knows.example"] {
         let mut client = bench.connect();
         assert!(

@@ -21,9 +21,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use vm0_egress::{Outside, UpstreamProxy};
 use vm0_model::limits;
-use vm0_model::network::{NetworkMode, NetworkPolicy, NetworkRule};
+use vm0_model::network::{NetworkMode, NetworkRule};
 
-use crate::support::{Bench, Client, Scripted, allow, bench_of};
+use crate::support::{Bench, Client, allow, bench_of, config, loopback};
 
 pub(crate) type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
 pub(crate) type Sender2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
@@ -65,17 +65,10 @@ impl Internet {
 
     /// A gateway with `rules`; every one of `names` is 127.0.0.1.
     pub(crate) fn bench(&self, names: &[&str], inspect: bool, rules: Vec<NetworkRule>) -> Bench {
-        let answers: Vec<(&str, &[&str])> = names
-            .iter()
-            .map(|name| (*name, &["127.0.0.1"][..]))
-            .collect();
-        let policy = NetworkPolicy {
-            mode: NetworkMode::Allowlist,
-            inspect,
-            rules,
-        };
-        let room = limits::CONNECTIONS_MAX_PER_RUN;
-        bench_of(policy, Scripted::new(&answers), room, self.outside(None))
+        let mut config = config(NetworkMode::Allowlist, rules);
+        config.policy.inspect = inspect;
+        config.outside = self.outside(None);
+        bench_of(config, loopback(names), limits::CONNECTIONS_MAX_PER_RUN)
     }
 
     /// The same, which allows all of them and decrypts.

@@ -147,6 +147,10 @@ pub struct ModelHosts {
     /// Variables whose value is a base URL; its host is allowed, too.
     #[serde(default)]
     pub base_urls: Vec<String>,
+    /// Whether the hosts of brokered secrets are model hosts, too: the framework can talk to any
+    /// model.
+    #[serde(default)]
+    pub brokered: bool,
 }
 
 /// Where a framework keeps things, below HOME.

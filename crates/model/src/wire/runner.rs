@@ -67,10 +67,13 @@ pub struct RunSpec {
     pub agent_version: AgentVersionId,
     /// The stored configuration of that version.
     pub config: serde_json::Value,
-    /// `environment` with its templates expanded.
+    /// `environment` with its templates expanded; brokered secrets are their placeholders.
     pub environment: BTreeMap<String, String>,
     /// Every secret of the run, by name: masked in all that comes out.
     pub secrets: BTreeMap<String, String>,
+    /// What stands for each brokered secret inside the sandbox, by name.
+    #[serde(default)]
+    pub placeholders: BTreeMap<String, String>,
     /// What the agent is asked.
     pub prompt: String,
     /// The deadline, counted from `started_at`.

@@ -122,6 +122,7 @@ fn agent(agent: Value, prompt: &str) -> RunSpec {
         config: json!({"version": "1.0", "agents": {"test-agent": agent}}),
         environment: Default::default(),
         secrets: Default::default(),
+        placeholders: Default::default(),
         prompt: prompt.into(),
         timeout_seconds: 60,
         started_at: now(),

@@ -39,6 +39,36 @@ async fn a_waiting_claim_gets_a_run_at_once_with_its_values_expanded() {
 }
 
 #[tokio::test]
+async fn a_brokered_secret_is_a_placeholder_in_the_environment_new_for_each_run() {
+    let harness = Harness::start().await;
+    let env = json!({ "K": "<${{ secrets.GH_TOKEN }}>", "E": "${{ secrets.OPENAI_API_KEY }}" });
+    let secrets = json!({ "OPENAI_API_KEY": { "expose": true } });
+    harness
+        .agent(json!({ "environment": env, "secrets": secrets }))
+        .await;
+    let given = json!({ "GH_TOKEN": "hush-hush", "OPENAI_API_KEY": "shown" });
+    let body = json!({ "prompt": "p", "agent": "demo", "secrets": given });
+    let mut placeholders = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(harness.post("/v1/runs", body.clone()).await.status, 202);
+        let spec = harness.claim().await["spec"].clone();
+        let placeholder = spec["placeholders"]["GH_TOKEN"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(placeholder.starts_with("ghp_vm0_enc_"), "{placeholder}");
+        assert_eq!(
+            spec["environment"],
+            json!({ "K": format!("<{placeholder}>"), "E": "shown" })
+        );
+        assert_eq!(spec["placeholders"].as_object().unwrap().len(), 1);
+        assert_eq!(spec["secrets"], given);
+        placeholders.push(placeholder);
+    }
+    assert_ne!(placeholders[0], placeholders[1]);
+}
+
+#[tokio::test]
 async fn every_write_with_a_stale_epoch_is_refused() {
     let harness = Harness::start().await;
     harness.agent(json!({})).await;

@@ -109,6 +109,7 @@ impl App {
             config,
             environment: values.environment,
             secrets: values.secrets,
+            placeholders: values.placeholders,
             prompt: run.prompt,
             timeout_seconds: run.timeout_seconds,
             started_at: run.started_at.unwrap_or(run.created_at),

@@ -7,7 +7,7 @@ use vm0_model::{AgentId, ApiError, CheckpointId, ErrorCode, RunId, limits};
 use vm0_store::record::{NewRun, RunCreateOutcome};
 
 use super::origin::{Continued, Selector, session_busy};
-use super::values::{SealedValues, Values};
+use super::values::{SealedValues, Values, new_placeholders};
 use super::view::detail;
 use crate::app::context::App;
 use crate::app::error::AppError;
@@ -170,11 +170,13 @@ impl App {
             .run_volumes(caller, fields, continued, config, values)
             .await?;
         values.check_complete(config)?;
-        let environment = values.environment(config)?;
+        let placeholders = new_placeholders(config)?;
+        let environment = values.environment(config, &placeholders)?;
         let id = clock::fresh(RunId::from_uuid);
         let sealed = SealedValues {
             environment,
             secrets,
+            placeholders,
         }
         .seal(&self.keys, id)?;
         let timeout = fields.timeout_seconds.or(config.timeout_seconds);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use vm0_model::broker::{PLACEHOLDER_RANDOM_BYTES, brokered_secrets, placeholder};
 use vm0_model::config::AgentConfig;
 use vm0_model::template::{TemplateSource, expand, templates};
 use vm0_model::{ApiError, RunId, limits};
@@ -11,15 +12,29 @@ use vm0_model::{ApiError, RunId, limits};
 use crate::app::context::App;
 use crate::app::error::AppError;
 use crate::app::tokens::Caller;
-use crate::keys::Keys;
+use crate::keys::{Keys, SealError};
 
 /// The values that wait, sealed, until the run is claimed.
 #[derive(Serialize, Deserialize)]
 pub(in crate::app) struct SealedValues {
-    /// `environment` with its templates expanded.
+    /// `environment` with its templates expanded; brokered secrets are their placeholders.
     pub(in crate::app) environment: BTreeMap<String, String>,
     /// Secrets by name: those given with the run, and the stored ones that it uses.
     pub(in crate::app) secrets: BTreeMap<String, String>,
+    /// What stands for each brokered secret inside the sandbox.
+    #[serde(default)]
+    pub(in crate::app) placeholders: BTreeMap<String, String>,
+}
+
+/// A placeholder for each secret of a run that its sandbox must not see.
+pub(super) fn new_placeholders(config: &AgentConfig) -> Result<BTreeMap<String, String>, AppError> {
+    let named = brokered_secrets(config).into_iter().map(|name| {
+        let mut random = [0; PLACEHOLDER_RANDOM_BYTES];
+        getrandom::fill(&mut random).map_err(SealError::Random)?;
+        let text = placeholder(&name, random);
+        Ok((name, text))
+    });
+    named.collect()
 }
 
 /// The values in effect for a run.
@@ -113,15 +128,24 @@ impl<'a> Values<'a> {
         Ok(())
     }
 
-    /// The agent's environment, expanded.
+    /// The agent's environment, expanded, with `placeholders` in the place of the secrets that
+    /// have one.
     pub(super) fn environment(
         &self,
         config: &AgentConfig,
+        placeholders: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, ApiError> {
+        let shown = |source, name: &str| match source {
+            TemplateSource::Secrets => placeholders
+                .get(name)
+                .map(String::as_str)
+                .or_else(|| self.get(source, name)),
+            TemplateSource::Vars => self.get(source, name),
+        };
         let expanded: BTreeMap<_, _> = config
             .environment
             .iter()
-            .map(|(name, text)| (name.clone(), self.expand(text)))
+            .map(|(name, text)| (name.clone(), expand(text, shown)))
             .collect();
         let bytes: usize = expanded
             .iter()
