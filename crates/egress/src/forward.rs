@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -24,6 +24,7 @@ use vm0_model::limits;
 use crate::answer;
 use crate::host::Target;
 use crate::journal::Exchange;
+use crate::usage::AnswerUsage;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -96,6 +97,11 @@ fn outgoing(
     strip_hop_by_hop(&mut parts.headers, websocket);
     // The server answers `Expect` by accepting the body, which this side has done already.
     parts.headers.remove(EXPECT);
+    if exchange.usage.is_some() {
+        // A compressed answer could not be read.
+        let identity = HeaderValue::from_static("identity");
+        parts.headers.insert(ACCEPT_ENCODING, identity);
+    }
     parts
         .headers
         .insert(HOST, HeaderValue::try_from(target.http_host())?);
@@ -133,8 +139,10 @@ fn incoming(
         }
         _ => {
             let bytes = Arc::clone(&exchange.response_bytes);
+            let usage = exchange.usage.as_ref();
             let body = Answer {
                 body: Counted { body, bytes },
+                usage: usage.and_then(|usage| usage.answer(&parts.headers)),
                 _exchange: exchange,
                 _driver: driver,
             };
@@ -219,6 +227,7 @@ struct Counted {
 /// The body of an answer, with what must live as long as it.
 struct Answer {
     body: Counted,
+    usage: Option<AnswerUsage>,
     _exchange: Exchange,
     _driver: AbortOnDropHandle<()>,
 }
@@ -259,7 +268,13 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(usage), Some(Ok(frame))) = (&mut self.usage, &frame)
+            && let Some(data) = frame.data_ref()
+        {
+            usage.feed(data);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

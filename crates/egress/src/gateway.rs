@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use vm0_model::event::LogEntry;
 use vm0_model::limits;
 use vm0_model::network::{NetworkPolicy, PrivateAllowance};
 
 use crate::counter::{Counters, Meter};
 use crate::forward;
+use crate::host::Target;
 use crate::http_proxy::{self, Next, Scope};
 use crate::journal::Journal;
 use crate::policy::{ImpliedHost, Policy};
@@ -23,6 +24,7 @@ use crate::route::Refusal;
 use crate::socks::{self, Reply};
 use crate::stream::{Client, Metered};
 use crate::tunnel::{Tunnel, TunnelRefusal};
+use crate::usage::{ModelHosts, UsageCounter, UsageTotals};
 
 /// What a run may reach.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +35,8 @@ pub struct GatewayConfig {
     pub implied: Vec<ImpliedHost>,
     /// What the operator opened.
     pub allow_private: Vec<PrivateAllowance>,
+    /// Whose answers say what the run consumes. That makes nothing allowed.
+    pub model_hosts: Vec<ImpliedHost>,
 }
 
 /// The one way out of one sandbox. Clones are the same gateway.
@@ -51,6 +55,8 @@ pub(crate) struct Shared {
     /// For the head of a request, and for a greeting that has begun.
     pub(crate) header_timeout: Duration,
     meter: Arc<Meter>,
+    model_hosts: ModelHosts,
+    usage: UsageCounter,
     connections: Semaphore,
 }
 
@@ -85,6 +91,8 @@ impl Gateway {
             journal: Journal::new(log),
             header_timeout,
             meter: Arc::default(),
+            model_hosts: ModelHosts::new(config.model_hosts),
+            usage: UsageCounter::default(),
             connections: Semaphore::new(connections),
         };
         Self {
@@ -127,6 +135,11 @@ impl Gateway {
     pub fn counters(&self) -> Counters {
         self.shared.meter.read()
     }
+
+    /// What its model requests consumed, now and whenever that changes.
+    pub fn usage(&self) -> watch::Receiver<UsageTotals> {
+        self.shared.usage.subscribe()
+    }
 }
 
 impl fmt::Debug for Gateway {
@@ -142,6 +155,11 @@ impl Shared {
     pub(crate) fn policy(&self) -> Arc<Policy> {
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&policy)
+    }
+
+    /// Where the answers of `target` are counted, if it is a model.
+    pub(crate) fn usage_of(&self, target: &Target) -> Option<UsageCounter> {
+        self.model_hosts.contain(target).then(|| self.usage.clone())
     }
 
     async fn serve(self: &Arc<Self>, mut client: Client) -> io::Result<()> {

@@ -139,6 +139,7 @@ impl Connection {
     ) -> Response<Body> {
         let (method, url) = (request.method().to_string(), self.url(&request, &target));
         let mut exchange = Exchange::new(slot, &method, &url, Rule::Fixed);
+        exchange.usage = self.shared.usage_of(&target);
         let response = match self.route(&request, &target).await {
             Ok(route) => {
                 exchange.decided_by(route.rule);

@@ -16,6 +16,7 @@ use vm0_model::limits;
 
 use crate::host::Target;
 use crate::policy::Rule;
+use crate::usage::UsageCounter;
 
 /// The status in the log of a request whose client left before the answer.
 const CLIENT_LEFT: u16 = 499;
@@ -52,6 +53,8 @@ pub(crate) struct Exchange {
     status: u16,
     pub(crate) request_bytes: Arc<AtomicU64>,
     pub(crate) response_bytes: Arc<AtomicU64>,
+    /// Where its answer is counted, if it is for a model.
+    pub(crate) usage: Option<UsageCounter>,
 }
 
 impl Journal {
@@ -108,6 +111,7 @@ impl Exchange {
             status: CLIENT_LEFT,
             request_bytes: Arc::default(),
             response_bytes: Arc::default(),
+            usage: None,
         }
     }
 

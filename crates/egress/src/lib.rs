@@ -7,7 +7,7 @@
 //!
 //! The rules are in `policy`, a pure module; `address` knows which addresses are on the internet.
 //! `route` turns a destination into a connection, `http_proxy`, `socks` and `tunnel` are what a
-//! client speaks, and `journal` is the log.
+//! client speaks, `usage` reads what a model's answers say of tokens, and `journal` is the log.
 
 mod address;
 mod answer;
@@ -30,9 +30,11 @@ mod route;
 mod socks;
 mod stream;
 mod tunnel;
+mod usage;
 
 pub use counter::Counters;
 pub use crypto::install_crypto_provider;
 pub use gateway::{Gateway, GatewayConfig};
 pub use policy::ImpliedHost;
 pub use resolver::{Resolver, SystemResolver};
+pub use usage::UsageTotals;

@@ -89,6 +89,7 @@ fn bench_with_room(
         },
         implied: Vec::new(),
         allow_private: vec![loopback],
+        ..GatewayConfig::default()
     };
     let gateway = Gateway::new(config, Arc::clone(&resolver) as Arc<dyn Resolver>, sender);
     Bench {
