@@ -4,15 +4,17 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use vm0_egress::Gateway;
+use vm0_egress::{Gateway, UsageTotals};
 use vm0_model::limits;
 use vm0_model::wire::runner::StartedReport;
 use vm0_sandbox::{Process, Sandbox, SandboxError};
 
 use crate::agent::Agent;
+use crate::budget;
 use crate::clock;
 use crate::conversation;
 use crate::exec::{self, Surroundings};
+use crate::outcome::Interruption;
 use crate::output::Recorder;
 use crate::prepare::{Held, PROMPT_FILE_NAME, Prepared};
 use crate::run::{Outlets, Run};
@@ -39,6 +41,8 @@ pub(crate) struct Ended {
     pub(crate) base: Option<Base>,
     pub(crate) end: AgentEnd,
     pub(crate) recorder: Recorder,
+    /// What the gateway read of what it consumed.
+    pub(crate) read: UsageTotals,
     pub(crate) held: Held,
 }
 
@@ -124,6 +128,12 @@ impl Booted {
             agent.results(),
             agent.config.framework.plain_lines_are_events,
         );
+        let mut watch = budget::Watch::start(
+            agent.config.budget,
+            gateway.as_ref().map(Gateway::usage),
+            recorder.progress(),
+            run.journal.clone(),
+        );
         let mut sampler = Sampler::new(outlets.metrics, agent.resources);
         let bytes = || {
             gateway.as_ref().map_or((0, 0), |gateway| {
@@ -142,8 +152,14 @@ impl Booted {
                 )
             };
             let output = recorder.record(stdout, stderr);
+            let interrupted = async {
+                tokio::select! {
+                    by = run.interrupted() => by,
+                    exceeded = watch.exceeded() => Interruption::Budget(exceeded),
+                }
+            };
             let end = tokio::select! {
-                end = supervise(&*sandbox, &*control, output, run.interrupted()) => end,
+                end = supervise(&*sandbox, &*control, output, interrupted) => end,
                 (never, _, ()) = services => match never {},
             };
             agent_ended.cancel();
@@ -151,6 +167,14 @@ impl Booted {
             let _ = tokio::time::timeout(limits::EXEC_GOODBYE_TIMEOUT, execs).await;
             end
         };
+        // Whether the agent or the platform was quicker makes no difference.
+        let end = match (end, watch.check()) {
+            (AgentEnd::Exited(_), Some(exceeded)) => {
+                AgentEnd::Interrupted(Interruption::Budget(exceeded))
+            }
+            (end, _) => end,
+        };
+        let read = watch.conclude().await;
         sampler.sample(&*sandbox, bytes()).await;
         log_end(run, &end).await;
         Ended {
@@ -160,6 +184,7 @@ impl Booted {
             base,
             end,
             recorder,
+            read,
             held,
         }
     }

@@ -21,6 +21,7 @@ pub(crate) fn gateway(run: &Run, config: &AgentConfig) -> Option<Gateway> {
         policy: config.network.clone(),
         implied: crate::implied::hosts(config, &run.spec.environment),
         allow_private: run.host.allow_private.clone(),
+        model_hosts: crate::implied::model_hosts(config, &run.spec.environment),
     };
     Some(Gateway::new(
         config,

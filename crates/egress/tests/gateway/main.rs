@@ -5,3 +5,4 @@
 mod http;
 mod support;
 mod tunnel;
+mod usage;

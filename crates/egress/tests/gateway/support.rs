@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use vm0_egress::{Gateway, GatewayConfig, Resolver};
+use vm0_egress::{Gateway, GatewayConfig, ImpliedHost, Resolver};
 use vm0_model::event::{LogEntry, LogKind};
 use vm0_model::limits;
 use vm0_model::network::{
@@ -67,7 +67,13 @@ pub(crate) struct Bench {
 
 /// A gateway with `rules` in front of all of 127.0.0.1.
 pub(crate) fn bench(mode: NetworkMode, rules: Vec<NetworkRule>, resolver: Arc<Scripted>) -> Bench {
-    bench_with_room(mode, rules, resolver, limits::CONNECTIONS_MAX_PER_RUN)
+    bench_with_room(
+        mode,
+        rules,
+        resolver,
+        limits::CONNECTIONS_MAX_PER_RUN,
+        Vec::new(),
+    )
 }
 
 fn bench_with_room(
@@ -75,6 +81,7 @@ fn bench_with_room(
     rules: Vec<NetworkRule>,
     resolver: Arc<Scripted>,
     room: usize,
+    model_hosts: Vec<ImpliedHost>,
 ) -> Bench {
     let (sender, log) = mpsc::channel(room);
     let loopback = PrivateAllowance {
@@ -89,7 +96,7 @@ fn bench_with_room(
         },
         implied: Vec::new(),
         allow_private: vec![loopback],
-        ..GatewayConfig::default()
+        model_hosts,
     };
     let gateway = Gateway::new(config, Arc::clone(&resolver) as Arc<dyn Resolver>, sender);
     Bench {
@@ -106,12 +113,22 @@ pub(crate) fn allowing(names: &[&str]) -> Bench {
 
 /// The same, with room for that many lines in its log.
 pub(crate) fn allowing_with_room(names: &[&str], room: usize) -> Bench {
+    allowing_all(names, room, Vec::new())
+}
+
+/// The same, with models there.
+pub(crate) fn allowing_models(names: &[&str], models: Vec<ImpliedHost>) -> Bench {
+    allowing_all(names, limits::CONNECTIONS_MAX_PER_RUN, models)
+}
+
+fn allowing_all(names: &[&str], room: usize, models: Vec<ImpliedHost>) -> Bench {
     let answers: Vec<(&str, &[&str])> = names
         .iter()
         .map(|name| (*name, &["127.0.0.1"][..]))
         .collect();
     let rules = names.iter().map(|name| allow(name)).collect();
-    bench_with_room(NetworkMode::Allowlist, rules, Scripted::new(&answers), room)
+    let mode = NetworkMode::Allowlist;
+    bench_with_room(mode, rules, Scripted::new(&answers), room, models)
 }
 
 pub(crate) fn allow(target: &str) -> NetworkRule {
