@@ -9,9 +9,11 @@ mod events;
 mod hosts;
 mod json;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use counter::UsageTotals;
 pub(crate) use counter::{AnswerUsage, UsageCounter};
 pub(crate) use hosts::ModelHosts;
-#[cfg(test)]
-mod tests;
+#[cfg(fuzzing)]
+pub(crate) use reader::UsageReader;

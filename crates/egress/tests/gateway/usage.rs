@@ -27,7 +27,8 @@ async fn model(go_on: Arc<Notify>, heads: Arc<std::sync::Mutex<Vec<String>>>) ->
     server(move |mut stream| {
         let (go_on, heads) = (Arc::clone(&go_on), Arc::clone(&heads));
         async move {
-            heads.lock().unwrap().push(read_head(&mut stream).await);
+            let head = read_head(&mut stream).await;
+            heads.lock().unwrap().push(head);
             let head =
                 "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
             let _sent = stream.write_all(format!("{head}{START}").as_bytes()).await;
