@@ -331,8 +331,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(8, 64, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..6)
-                .prop_map(|entries| Value::from_iter(entries)),
+            prop::collection::vec((key.clone(), inner), 0..6).prop_map(Value::from_iter),
         ]
     })
 }
