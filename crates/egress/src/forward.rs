@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -30,6 +30,7 @@ use crate::gateway::Shared;
 use crate::journal::Exchange;
 use crate::policy::Policy;
 use crate::upstream::{Lease, Upstream, UpstreamError};
+use crate::usage::AnswerUsage;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -92,6 +93,11 @@ pub(crate) fn outgoing(
     parts.headers.remove(EXPECT);
     let injected = broker.apply(&upstream.target, upstream.is_tls(), &mut parts)?;
     exchange.injected(&injected);
+    if exchange.usage.is_some() {
+        // A compressed answer could not be read.
+        let identity = HeaderValue::from_static("identity");
+        parts.headers.insert(ACCEPT_ENCODING, identity);
+    }
     if trailers {
         parts.headers.insert(TE, TRAILERS);
     }
@@ -162,8 +168,10 @@ fn incoming(
         }
         _ => {
             let bytes = Arc::clone(&exchange.response_bytes);
+            let usage = exchange.usage.as_ref();
             let body = Answer {
                 body: Masked::new(Counted { body, bytes }, broker),
+                usage: usage.and_then(|usage| usage.answer(&parts.headers)),
                 _exchange: exchange,
                 lease: Some(lease),
             };
@@ -268,6 +276,7 @@ pub(crate) struct Counted {
 /// The body of an answer, with what must live as long as it.
 struct Answer {
     body: Masked<Counted>,
+    usage: Option<AnswerUsage>,
     _exchange: Exchange,
     /// None once the body has ended.
     lease: Option<Lease>,
@@ -310,6 +319,11 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(usage), Some(Ok(frame))) = (&mut self.usage, &frame)
+            && let Some(data) = frame.data_ref()
+        {
+            usage.feed(data);
+        }
         if frame.is_none()
             && let Some(lease) = self.lease.take()
         {

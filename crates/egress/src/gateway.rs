@@ -28,6 +28,7 @@ use crate::route::Refusal;
 use crate::socks::{self, Reply};
 use crate::stream::{Client, Metered};
 use crate::tunnel::{Tunnel, TunnelRefusal};
+use crate::usage::{ModelHosts, UsageCounter, UsageTotals};
 
 /// What a run may reach.
 #[derive(Debug, Clone)]
@@ -41,7 +42,11 @@ pub struct GatewayConfig {
     /// What is put into requests.
     pub secrets: Vec<BrokeredSecret>,
     /// Hosts that get the agent's transcript, in whose bodies placeholders pass.
-    pub models: Vec<ImpliedHost>,
+    pub transcript_hosts: Vec<ImpliedHost>,
+    /// Whose answers say what the run consumes. That makes nothing allowed.
+    pub model_hosts: Vec<ImpliedHost>,
+    /// Whether TLS to them is decrypted in any case, because what the run consumes is limited.
+    pub decrypt_models: bool,
     /// The way from here on.
     pub outside: Outside,
 }
@@ -65,6 +70,9 @@ pub(crate) struct Shared {
     /// For the head of a request, and for a greeting that has begun.
     pub(crate) header_timeout: Duration,
     meter: Arc<Meter>,
+    model_hosts: ModelHosts,
+    decrypt_models: bool,
+    usage: UsageCounter,
     connections: Semaphore,
 }
 
@@ -102,10 +110,13 @@ impl Gateway {
             implied: config.implied,
             allow_private: config.allow_private,
             resolver,
-            broker: Arc::new(Broker::new(config.secrets, config.models)),
+            broker: Arc::new(Broker::new(config.secrets, config.transcript_hosts)),
             journal: Journal::new(log),
             header_timeout,
             meter: Arc::default(),
+            model_hosts: ModelHosts::new(config.model_hosts),
+            decrypt_models: config.decrypt_models,
+            usage: UsageCounter::default(),
             connections: Semaphore::new(connections),
         };
         Ok(Self {
@@ -149,12 +160,18 @@ impl Gateway {
 
     /// Whether it decrypts TLS to some host, as things stand.
     pub fn decrypts(&self) -> bool {
-        self.shared.policy().decrypts_any() || self.shared.broker.binds_any()
+        let shared = &self.shared;
+        shared.policy().decrypts_any() || shared.broker.binds_any() || shared.decrypt_models
     }
 
     /// What the sandbox received and sent so far.
     pub fn counters(&self) -> Counters {
         self.shared.meter.read()
+    }
+
+    /// What its model requests consumed, now and whenever that changes.
+    pub fn usage(&self) -> watch::Receiver<UsageTotals> {
+        self.shared.usage.subscribe()
     }
 }
 
@@ -172,10 +189,12 @@ impl Shared {
         Arc::clone(&self.policy.borrow())
     }
 
-    /// Whether TLS to `target` is decrypted whatever the rules say: all of it is, or a secret goes
-    /// there.
+    /// Whether TLS to `target` is decrypted whatever the rules say: all of it is, a secret goes
+    /// there, or a limited model is there.
     pub(crate) fn decrypts(&self, target: &Target) -> bool {
-        self.policy().inspects() || self.broker.binds(target)
+        self.policy().inspects()
+            || self.broker.binds(target)
+            || (self.decrypt_models && self.model_hosts.contain(target))
     }
 
     /// Does `work` to its end, unless the policy is not one that makes `allowed` true, or becomes
@@ -199,6 +218,11 @@ impl Shared {
                 _ = policies.changed() => {}
             }
         }
+    }
+
+    /// Where the answers of `target` are counted, if it is a model.
+    pub(crate) fn usage_of(&self, target: &Target) -> Option<UsageCounter> {
+        self.model_hosts.contain(target).then(|| self.usage.clone())
     }
 
     async fn serve(self: &Arc<Self>, mut client: Client) -> io::Result<()> {
@@ -272,7 +296,9 @@ mod tests {
             implied: Vec::new(),
             allow_private: Vec::new(),
             secrets: Vec::new(),
-            models: Vec::new(),
+            transcript_hosts: Vec::new(),
+            model_hosts: Vec::new(),
+            decrypt_models: false,
             outside: Outside::untrusting().unwrap(),
         };
         let patience = Duration::from_millis(50);

@@ -211,6 +211,7 @@ impl Connection {
     ) -> Response<Body> {
         let (method, url) = (request.method().to_string(), self.url(&request, &target));
         let mut exchange = Exchange::new(slot, &method, &url, Rule::Fixed);
+        exchange.usage = self.shared.usage_of(&target);
         let view = RequestView::new(request.method().as_str(), request.uri().path());
         let response = match self.route(&request, &target, &view).await {
             Ok(route) => {

@@ -19,6 +19,7 @@ use crate::broker::{Injected, Stray};
 use crate::flight::{Airborne, Flights};
 use crate::host::Target;
 use crate::policy::{Policy, RequestView, Rule};
+use crate::usage::UsageCounter;
 
 /// The status in the log of a request whose client left before the answer.
 const CLIENT_LEFT: u16 = 499;
@@ -63,6 +64,8 @@ pub(crate) struct Exchange {
     pub(crate) stray: Arc<OnceLock<Stray>>,
     pub(crate) request_bytes: Arc<AtomicU64>,
     pub(crate) response_bytes: Arc<AtomicU64>,
+    /// Where its answer is counted, if it is for a model.
+    pub(crate) usage: Option<UsageCounter>,
 }
 
 impl Journal {
@@ -143,6 +146,7 @@ impl Exchange {
             stray: Arc::default(),
             request_bytes: Arc::default(),
             response_bytes: Arc::default(),
+            usage: None,
         }
     }
 

@@ -8,7 +8,8 @@
 //! The rules are in `policy`, a pure module; `address` knows which addresses are on the internet.
 //! `route` turns a destination into checked addresses, `http_proxy`, `socks` and `tunnel` are what
 //! a client speaks, `journal` is the log. `broker` puts secrets into requests and takes them out
-//! of answers; `body` does it to bodies while they pass.
+//! of answers; `body` does it to bodies while they pass. `usage` reads what a model's answers say
+//! of tokens.
 //!
 //! TLS passes through unless requests must be read: then `tunnel` accepts it with a certificate of
 //! the run's own `authority`, and `upstream` speaks TLS with the real server, in the world as
@@ -41,6 +42,7 @@ mod socks;
 mod stream;
 mod tunnel;
 mod upstream;
+mod usage;
 
 pub use authority::AuthorityError;
 pub use broker::{BrokeredSecret, SecretError};
@@ -50,3 +52,4 @@ pub use gateway::{Gateway, GatewayConfig};
 pub use outside::{Outside, OutsideError, UpstreamProxy};
 pub use policy::ImpliedHost;
 pub use resolver::{Resolver, SystemResolver};
+pub use usage::UsageTotals;

@@ -12,7 +12,7 @@ pub use command::{
     CommandContext, CommandError, CommandLine, Stdin, agent_command_line, command_line,
     custom_command_line,
 };
-pub use outcome::{AgentResult, ResultReader};
+pub use outcome::{AgentResult, Progress, ResultReader};
 pub use places::{history_patterns, relocate_history};
 pub use spec::{
     CommandGroup, EventMatch, FrameworkSpec, HistoryCommands, ModelHosts, Places, PromptBy,

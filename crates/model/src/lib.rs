@@ -17,6 +17,7 @@ pub mod limits;
 pub mod name;
 pub mod network;
 pub mod path;
+pub mod price;
 pub mod reference;
 pub mod run;
 pub mod schedule;

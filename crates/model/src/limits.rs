@@ -162,6 +162,18 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 pub const RUN_TIMEOUT_DEFAULT_SECONDS: u32 = 7200;
 /// Largest `timeout_seconds` of a run.
 pub const RUN_TIMEOUT_MAX_SECONDS: u32 = 86_400;
+/// Largest `max_tokens` of a budget.
+pub const BUDGET_TOKENS_MAX: u32 = 1_000_000_000;
+/// Largest `max_turns` of a budget.
+pub const BUDGET_TURNS_MAX: u32 = 100_000;
+/// Smallest `max_cost_usd` of a budget.
+pub const BUDGET_COST_MIN_USD: f64 = 0.0001;
+/// Largest `max_cost_usd` of a budget.
+pub const BUDGET_COST_MAX_USD: f64 = 1_000_000.0;
+/// Largest `max_duration` of a budget: no run may take longer anyway.
+pub const BUDGET_DURATION_MAX_SECONDS: u32 = RUN_TIMEOUT_MAX_SECONDS;
+/// Larger numbers of tokens in the answer to one model request mean nothing.
+pub const MODEL_TOKENS_MAX: u64 = 1_000_000_000_000;
 /// Connections of one run through the gateway at a time.
 pub const CONNECTIONS_MAX_PER_RUN: usize = 256;
 /// The head of an HTTP request or response at the gateway, in bytes.

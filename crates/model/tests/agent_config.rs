@@ -1,9 +1,12 @@
 //! What a good configuration means.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vm0_model::config::{
-    AgentConfig, Inject, Instructions, Resources, SecretBinding, agent_version_id, from_yaml,
+    AgentConfig, Budget, Inject, Instructions, Resources, SecretBinding, agent_version_id,
+    from_yaml,
 };
 use vm0_model::network::{NetworkMode, RuleAction, RuleTarget};
 
@@ -19,6 +22,7 @@ agents:
     volumes: ["books:/home/user/books", "tools:/home/user/bin"]
     timeout_seconds: 1800
     resources: { cpus: 0.5, memory_mb: 4096 }
+    budget: { max_tokens: 50000, max_cost_usd: 2.5, max_turns: 20, max_duration: 30m }
     secrets:
       TRACKER_KEY: { hosts: ["Tracker.example.com", "*.t.example:8443"], inject: "header:X-Tracker-Key" }
       PLAIN: { expose: true }
@@ -59,6 +63,15 @@ fn every_field_has_its_meaning() {
             cpu_millis: 500,
             memory_mb: 4096,
             ..Resources::default()
+        }
+    );
+    assert_eq!(
+        agent.budget,
+        Budget {
+            max_tokens: Some(50_000),
+            max_cost_usd: Some(2.5),
+            max_turns: Some(20),
+            max_duration: Some(Duration::from_secs(1800)),
         }
     );
     assert_eq!(agent.mounts[1].key, "tools");
@@ -106,6 +119,7 @@ fn the_smallest_configuration_has_all_defaults() {
     let agent = agent(&with_agent(json!({})));
     assert_eq!(agent.framework.name, "claude-code");
     assert_eq!(agent.resources, Resources::default());
+    assert_eq!(agent.budget, Budget::default());
     assert_eq!(agent.network.mode, NetworkMode::Public);
     assert!(agent.timeout_seconds.is_none() && agent.image.is_none() && agent.custom.is_none());
 }

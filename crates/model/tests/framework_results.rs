@@ -41,6 +41,30 @@ fn claude_code_counts_cached_tokens() {
 }
 
 #[test]
+fn answers_of_the_model_are_counted_while_the_agent_runs() {
+    let progress = |framework: &str, events: &[Value]| {
+        let mut reader = ResultReader::new(find(framework).expect("a known framework"));
+        events.iter().for_each(|event| reader.event(event));
+        reader.progress()
+    };
+    let answer = |id: &str| json!({"type":"assistant","message":{"id":id,"content":[]}});
+    let events = [
+        answer("a"),
+        answer("b"),
+        answer("a"),
+        answer("b"),
+        json!({"type":"user"}),
+    ];
+    let claude = progress("claude-code", &events);
+    assert_eq!((claude.turns, claude.usage), (2, None));
+    let step = json!({"type":"step_finish","part":{"cost":0.5,"tokens":{"input":7,"output":2}}});
+    let opencode = progress("opencode", &[step.clone(), step]);
+    let usage = opencode.usage.expect("it said some");
+    assert_eq!((opencode.turns, usage.input_tokens), (2, Some(14)));
+    assert_eq!(progress("codex", &events).turns, 0);
+}
+
+#[test]
 fn a_claude_code_error_result_is_a_failure() {
     let error = json!({"type":"result","is_error":true,"result":"Invalid API key"});
     assert_eq!(

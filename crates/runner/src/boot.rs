@@ -4,18 +4,21 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use vm0_egress::Gateway;
+use vm0_egress::{Gateway, UsageTotals};
 use vm0_model::limits;
 use vm0_model::wire::runner::StartedReport;
 use vm0_sandbox::{Process, Sandbox, SandboxError};
 
 use crate::agent::Agent;
+use crate::budget::Watch;
 use crate::clock;
 use crate::conversation;
 use crate::exec::{self, Surroundings};
+use crate::outcome::Interruption;
 use crate::output::Recorder;
 use crate::prepare::{Held, PROMPT_FILE_NAME, Prepared};
 use crate::run::{Outlets, Run};
+use crate::spool::SpoolWriter;
 use crate::supervise::{AgentEnd, supervise};
 use crate::telemetry::{Phase, Sampler};
 use crate::workspace::Base;
@@ -39,6 +42,8 @@ pub(crate) struct Ended {
     pub(crate) base: Option<Base>,
     pub(crate) end: AgentEnd,
     pub(crate) recorder: Recorder,
+    /// What the gateway read of what it consumed.
+    pub(crate) read: UsageTotals,
     pub(crate) held: Held,
 }
 
@@ -117,20 +122,12 @@ impl Booted {
         run.journal
             .info(Phase::Run, format!("agent {} started", agent.program))
             .await;
-        let mut recorder = Recorder::new(
-            outlets.events,
-            run.journal.clone(),
-            Arc::clone(&run.mask),
-            agent.results(),
-            agent.config.framework.plain_lines_are_events,
-        );
+        let mut recorder = recorder(run, &agent, outlets.events);
+        let read = gateway.as_ref().map(Gateway::usage);
+        let said = recorder.progress();
+        let mut watch = Watch::start(agent.config.budget, read, said, run.journal.clone());
         let mut sampler = Sampler::new(outlets.metrics, agent.resources);
-        let bytes = || {
-            gateway.as_ref().map_or((0, 0), |gateway| {
-                let counters = gateway.counters();
-                (counters.rx_bytes, counters.tx_bytes)
-            })
-        };
+        let bytes = || bytes_of(gateway.as_ref());
         let end = {
             let agent_ended = CancellationToken::new();
             let mut execs = pin!(exec::serve(run, &*sandbox, &surroundings, &agent_ended));
@@ -142,8 +139,9 @@ impl Booted {
                 )
             };
             let output = recorder.record(stdout, stderr);
+            let interrupted = interrupted(run, &mut watch);
             let end = tokio::select! {
-                end = supervise(&*sandbox, &*control, output, run.interrupted()) => end,
+                end = supervise(&*sandbox, &*control, output, interrupted) => end,
                 (never, _, ()) = services => match never {},
             };
             agent_ended.cancel();
@@ -151,6 +149,8 @@ impl Booted {
             let _ = tokio::time::timeout(limits::EXEC_GOODBYE_TIMEOUT, execs).await;
             end
         };
+        let end = settle(end, &watch);
+        let read = watch.conclude().await;
         sampler.sample(&*sandbox, bytes()).await;
         log_end(run, &end).await;
         Ended {
@@ -160,9 +160,46 @@ impl Booted {
             base,
             end,
             recorder,
+            read,
             held,
         }
     }
+}
+
+fn recorder(run: &Run, agent: &Agent, events: SpoolWriter) -> Recorder {
+    Recorder::new(
+        events,
+        run.journal.clone(),
+        Arc::clone(&run.mask),
+        agent.results(),
+        agent.config.framework.plain_lines_are_events,
+    )
+}
+
+/// Waits until the platform must end the run or it has consumed too much.
+async fn interrupted(run: &Run, watch: &mut Watch) -> Interruption {
+    tokio::select! {
+        by = run.interrupted() => by,
+        exceeded = watch.exceeded() => Interruption::Budget(exceeded),
+    }
+}
+
+/// Whether the agent or the platform was quicker makes no difference to a budget.
+fn settle(end: AgentEnd, watch: &Watch) -> AgentEnd {
+    match (end, watch.check()) {
+        (AgentEnd::Exited(_), Some(exceeded)) => {
+            AgentEnd::Interrupted(Interruption::Budget(exceeded))
+        }
+        (end, _) => end,
+    }
+}
+
+/// Bytes that the sandbox received and sent.
+fn bytes_of(gateway: Option<&Gateway>) -> (u64, u64) {
+    gateway.map_or((0, 0), |gateway| {
+        let counters = gateway.counters();
+        (counters.rx_bytes, counters.tx_bytes)
+    })
 }
 
 async fn log_end(run: &Run, end: &AgentEnd) {

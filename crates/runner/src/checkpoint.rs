@@ -19,6 +19,7 @@ use crate::prepare::Held;
 use crate::run::{PhaseEnd, Run};
 use crate::supervise::AgentEnd;
 use crate::telemetry::Phase;
+use crate::usage::usage;
 use crate::workspace::{self, Base, WorkspaceError};
 
 /// A run of which only the report is missing.
@@ -103,6 +104,7 @@ impl Ended {
             base,
             end,
             recorder,
+            read,
             held,
         } = self;
         let recorded = recorder.finish();
@@ -140,7 +142,7 @@ impl Ended {
             verdict,
             interruption: observed.interruption,
             output: result.output,
-            usage: result.usage,
+            usage: usage(&read, result.usage),
             artifact,
             remains,
             held,

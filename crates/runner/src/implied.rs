@@ -1,11 +1,12 @@
 //! The hosts that an agent needs without a rule: those of its model and of its brokered secrets
-//! (agents 1.3, 2.3).
+//! (agents 1.3, 2.3). And those whose answers say what a run consumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vm0_egress::ImpliedHost;
 use vm0_model::broker::{BaseUrl, Binding};
 use vm0_model::config::AgentConfig;
+use vm0_model::framework::{self, ModelHosts};
 
 /// The ports on which every one is implied.
 const PORTS: [u16; 2] = [80, 443];
@@ -17,17 +18,35 @@ pub(crate) fn models(
     bindings: &BTreeSet<Binding>,
 ) -> Vec<ImpliedHost> {
     let model = &config.framework.model;
+    let mut models: Vec<ImpliedHost> = hosts_of(model, env).collect();
+    if model.brokered {
+        models.extend(of_secrets(bindings));
+    }
+    models
+}
+
+/// The hosts on which models may be that an agent asks: those of every framework, because an
+/// agent can call another one's model too, and those that it has a secret for.
+pub(crate) fn model_hosts(
+    env: &BTreeMap<String, String>,
+    bindings: &BTreeSet<Binding>,
+) -> Vec<ImpliedHost> {
+    let frameworks = framework::all().iter();
+    let models = frameworks.flat_map(|framework| hosts_of(&framework.model, env));
+    models.chain(of_secrets(bindings)).collect()
+}
+
+fn hosts_of(
+    model: &ModelHosts,
+    env: &BTreeMap<String, String>,
+) -> impl Iterator<Item = ImpliedHost> {
     let fixed = model.hosts.iter().map(|host| implied(host.clone(), None));
     let urls = model
         .base_urls
         .iter()
         .filter_map(|name| BaseUrl::parse(env.get(name)?))
         .map(|url| implied(url.host, Some(url.port)));
-    let mut models: Vec<ImpliedHost> = fixed.chain(urls).collect();
-    if model.brokered {
-        models.extend(of_secrets(bindings));
-    }
-    models
+    fixed.chain(urls)
 }
 
 /// The hosts of brokered secrets.
@@ -58,22 +77,42 @@ mod tests {
             agent.as_object_mut().unwrap().remove("command");
         }
         let (_, config) = AgentConfig::from_json(&config).unwrap();
-        let env = [
-            ("ANTHROPIC_BASE_URL", "http://host.vm0.internal:8123"),
-            ("OPENAI_BASE_URL", "https://API.example/v1"),
-        ];
-        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let bindings = BTreeSet::from([Binding {
-            host: "*.secret.example".to_owned(),
-            port: 8443,
-            transport: Transport::Tls,
-            place: Place::Bearer,
-        }]);
-        let models = models(&config, &env.into(), &bindings);
+        let models = models(&config, &env(), &bindings());
         let shown = models
             .into_iter()
             .map(|model| json!([model.host, model.ports]));
         shown.collect()
+    }
+
+    fn env() -> BTreeMap<String, String> {
+        let env = [
+            ("ANTHROPIC_BASE_URL", "http://host.vm0.internal:8123"),
+            ("OPENAI_BASE_URL", "https://API.example/v1"),
+        ];
+        env.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    fn bindings() -> BTreeSet<Binding> {
+        BTreeSet::from([Binding {
+            host: "*.secret.example".to_owned(),
+            port: 8443,
+            transport: Transport::Tls,
+            place: Place::Bearer,
+        }])
+    }
+
+    #[test]
+    fn the_models_of_every_framework_and_of_every_secret_are_read() {
+        let models = model_hosts(&env(), &bindings());
+        let has = |host: &str, port| {
+            let mut models = models.iter();
+            models.any(|model| model.host == host && model.ports.contains(&port))
+        };
+        assert!(has("api.anthropic.com", 443) && has("api.openai.com", 443));
+        assert!(has("generativelanguage.googleapis.com", 443));
+        assert!(has("host.vm0.internal", 8123) && has("api.example", 443));
+        assert!(has("*.secret.example", 8443));
     }
 
     #[test]

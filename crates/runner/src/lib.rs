@@ -12,6 +12,7 @@ pub mod images;
 
 mod agent;
 mod boot;
+mod budget;
 mod bundle;
 mod chain;
 mod checkpoint;
@@ -45,6 +46,7 @@ mod state;
 mod supervise;
 mod telemetry;
 mod uplink;
+mod usage;
 mod versions;
 mod workspace;
 

@@ -30,8 +30,10 @@ pub(crate) fn gateway(
         policy: config.network.clone(),
         implied: implied.collect(),
         allow_private: run.host.allow_private.clone(),
+        model_hosts: implied::model_hosts(&run.spec.environment, &bindings),
+        decrypt_models: config.budget.limits_models(),
         secrets,
-        models,
+        transcript_hosts: models,
         outside: run.host.outside.clone(),
     };
     Gateway::new(config, Arc::new(SystemResolver), run.journal.network()).map(Some)

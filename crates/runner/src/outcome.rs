@@ -5,8 +5,10 @@ use std::fmt;
 
 use vm0_model::{RunStatus, limits};
 
+use crate::budget::Exceeded;
+
 /// Why the platform ended a run before its agent did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Interruption {
     /// The run reached this terminal state on the server.
     Ended(RunStatus),
@@ -16,6 +18,8 @@ pub(crate) enum Interruption {
     LeaseLost,
     /// The deadline has passed.
     Deadline,
+    /// It has consumed more than its budget.
+    Budget(Exceeded),
     /// The runner stops.
     Shutdown,
 }
@@ -27,6 +31,7 @@ impl fmt::Display for Interruption {
             Self::LeaseExpired => f.write_str("the server is not reached any more"),
             Self::LeaseLost => f.write_str("the run is no longer this runner's"),
             Self::Deadline => f.write_str("its time is over"),
+            Self::Budget(exceeded) => exceeded.fmt(f),
             Self::Shutdown => f.write_str("the runner stops"),
         }
     }
@@ -93,6 +98,7 @@ impl Verdict {
                 let error = format!("run exceeded {} s", seen.timeout_seconds);
                 return stopped(RunStatus::Timeout, Some(error));
             }
+            Some(Interruption::Budget(exceeded)) => return failed(exceeded.to_string(), None),
             Some(Interruption::Shutdown) => return failed(RUNNER_STOPPED.to_owned(), None),
             None => {}
         }
@@ -258,6 +264,10 @@ mod tests {
             (
                 interrupted(Interruption::Deadline),
                 verdict(Timeout, "run exceeded 7 s", None),
+            ),
+            (
+                interrupted(Interruption::Budget(Exceeded::Turns { used: 3, limit: 2 })),
+                verdict(Failed, "budget exceeded: 3 of 2 turns", None),
             ),
             (
                 interrupted(Interruption::Shutdown),

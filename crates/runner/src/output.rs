@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncRead;
+use tokio::sync::watch;
 use vm0_model::event::LogLevel;
-use vm0_model::framework::{AgentResult, ResultReader};
+use vm0_model::framework::{AgentResult, Progress, ResultReader};
 use vm0_model::limits;
 
 use crate::event;
@@ -52,6 +53,7 @@ pub(crate) struct Recorder {
     count: u64,
     spoke: bool,
     results: ResultReader<'static>,
+    progress: watch::Sender<Progress>,
     stderr: StderrTail,
 }
 
@@ -73,8 +75,14 @@ impl Recorder {
             count: 0,
             spoke: false,
             results,
+            progress: watch::Sender::default(),
             stderr,
         }
+    }
+
+    /// What the events say of what the run consumes, now and whenever that changes.
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
     }
 
     /// What was recorded, once the agent has ended.
@@ -149,6 +157,12 @@ impl Recorder {
         let mut value = Value::Object(fields);
         self.mask.json(&mut value);
         self.results.event(&value);
+        let progress = self.results.progress();
+        self.progress.send_if_modified(|last| {
+            let new = *last != progress;
+            *last = progress;
+            new
+        });
         let Value::Object(fields) = value else {
             unreachable!("masking keeps the kind")
         };

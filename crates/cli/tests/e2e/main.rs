@@ -5,6 +5,7 @@
 
 mod agents;
 mod archives;
+mod budget;
 mod bundles;
 mod cook;
 mod crash;

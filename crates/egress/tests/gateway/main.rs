@@ -9,3 +9,4 @@ mod support;
 mod tls;
 mod tls_support;
 mod tunnel;
+mod usage;

@@ -88,7 +88,9 @@ pub(crate) fn config(mode: NetworkMode, rules: Vec<NetworkRule>) -> GatewayConfi
         implied: Vec::new(),
         allow_private: vec![loopback],
         secrets: Vec::new(),
-        models: Vec::new(),
+        transcript_hosts: Vec::new(),
+        model_hosts: Vec::new(),
+        decrypt_models: false,
         outside: Outside::untrusting().unwrap(),
     }
 }
@@ -115,15 +117,22 @@ pub(crate) fn allowing_with_room(names: &[&str], room: usize) -> Bench {
     bench_of(config, loopback(names), room)
 }
 
-/// The same, with secrets and model hosts.
+/// The same, with models there.
+pub(crate) fn allowing_models(names: &[&str], models: Vec<ImpliedHost>) -> Bench {
+    let mut config = config(NetworkMode::Allowlist, allow_all(names));
+    config.model_hosts = models;
+    bench_of(config, loopback(names), limits::CONNECTIONS_MAX_PER_RUN)
+}
+
+/// The same, with secrets and hosts that get the transcript.
 pub(crate) fn allowing_with_secrets(
     names: &[&str],
     secrets: Vec<BrokeredSecret>,
-    models: Vec<ImpliedHost>,
+    transcript_hosts: Vec<ImpliedHost>,
 ) -> Bench {
     let mut config = config(NetworkMode::Allowlist, allow_all(names));
     config.secrets = secrets;
-    config.models = models;
+    config.transcript_hosts = transcript_hosts;
     bench_of(config, loopback(names), limits::CONNECTIONS_MAX_PER_RUN)
 }
 

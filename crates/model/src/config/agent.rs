@@ -1,6 +1,7 @@
 //! An agent's configuration, checked and with its defaults.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -42,6 +43,8 @@ pub struct AgentConfig {
     pub timeout_seconds: Option<u32>,
     /// What a run may use.
     pub resources: Resources,
+    /// What a run may consume.
+    pub budget: Budget,
     /// What it may reach.
     pub network: NetworkPolicy,
     /// Bindings by secret, without the built-in ones.
@@ -140,6 +143,26 @@ impl Default for Resources {
             disk_mb: 10_240,
             pids: 1024,
         }
+    }
+}
+
+/// What a run may consume before it is stopped; none: without limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Budget {
+    /// Tokens read and written.
+    pub max_tokens: Option<u64>,
+    /// Cost in US dollars.
+    pub max_cost_usd: Option<f64>,
+    /// Model requests that are answered.
+    pub max_turns: Option<u64>,
+    /// From the start of the agent.
+    pub max_duration: Option<Duration>,
+}
+
+impl Budget {
+    /// Whether what its models consume is limited.
+    pub fn limits_models(&self) -> bool {
+        self.max_tokens.is_some() || self.max_cost_usd.is_some() || self.max_turns.is_some()
     }
 }
 

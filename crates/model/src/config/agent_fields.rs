@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use crate::config::agent::{AgentConfig, Instructions, Resources, VolumeConfig};
+use crate::config::budget_fields::read_budget;
 use crate::config::custom::read_custom;
 use crate::config::document::Origin;
 use crate::config::field::{Field, Fields};
@@ -23,7 +24,7 @@ use crate::network::NetworkPolicy;
 use crate::path::SandboxPath;
 
 /// Keys of an agent.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
     "framework",
     "description",
     "instructions",
@@ -34,6 +35,7 @@ pub(super) const KEYS: [&str; 18] = [
     "working_dir",
     "timeout_seconds",
     "resources",
+    "budget",
     "network",
     "secrets",
     "command",
@@ -101,6 +103,7 @@ pub(super) fn read_agent(
     let mounts = read_mounts(&fields, surroundings.volumes, &taken, problems);
     let image = read_image(&fields, problems);
     let resources = read_resources(&fields, problems);
+    let budget = read_budget(&fields, problems);
     let custom = read_custom(
         &fields,
         framework.is_some_and(FrameworkSpec::is_custom),
@@ -120,6 +123,7 @@ pub(super) fn read_agent(
         working_dir: working_dir?,
         timeout_seconds,
         resources,
+        budget,
         network,
         secrets,
         sealed_hosts,

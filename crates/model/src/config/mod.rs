@@ -6,6 +6,7 @@
 
 mod agent;
 mod agent_fields;
+mod budget_fields;
 mod custom;
 mod document;
 mod field;
@@ -24,8 +25,8 @@ mod version;
 mod yaml;
 
 pub use agent::{
-    AgentConfig, CustomCommand, Inject, Instructions, Mount, Resources, SecretBinding, SecretHost,
-    VolumeConfig,
+    AgentConfig, Budget, CustomCommand, Inject, Instructions, Mount, Resources, SecretBinding,
+    SecretHost, VolumeConfig,
 };
 pub use document::{from_yaml, problem_at, yaml_value};
 pub use host::HostPattern;

@@ -1,11 +1,14 @@
 //! What an agent's events say about its run: session, final text, usage, failure (agents 2.5).
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::Value;
 
 use crate::framework::spec::{
     EventMatch, FailureRule, FrameworkSpec, NumberTake, TextRule, TextTake, is_session_id,
 };
-use crate::limits::OUTPUT_MAX_BYTES;
+use crate::limits::{BUDGET_TURNS_MAX, OUTPUT_MAX_BYTES};
 use crate::wire::runner::TokenTotal;
 use crate::wire::runs::Usage;
 
@@ -24,6 +27,15 @@ pub struct AgentResult {
     pub token_total: Option<TokenTotal>,
 }
 
+/// What the events so far say of what the run consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Progress {
+    /// What the model consumed, as far as it was said already.
+    pub usage: Option<Usage>,
+    /// Answers of the model; 0 if the framework's events do not tell them apart.
+    pub turns: u64,
+}
+
 /// Reads the events of one run, in order.
 #[derive(Debug, Clone)]
 pub struct ResultReader<'s> {
@@ -34,6 +46,9 @@ pub struct ResultReader<'s> {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     cost_usd: Option<f64>,
+    turns: u64,
+    /// Hashes of the ids of answers.
+    answers: HashSet<u64>,
     failure: Option<Option<String>>,
 }
 
@@ -48,6 +63,8 @@ impl<'s> ResultReader<'s> {
             input_tokens: None,
             output_tokens: None,
             cost_usd: None,
+            turns: 0,
+            answers: HashSet::new(),
             failure: None,
         }
     }
@@ -69,6 +86,7 @@ impl<'s> ResultReader<'s> {
         }
         self.read_tokens(event);
         self.read_cost(event);
+        self.read_turn(event);
         if let Some(rule) = &self.spec.result.failure {
             read_failure(rule, event, &mut self.failure);
         }
@@ -116,25 +134,36 @@ impl<'s> ResultReader<'s> {
         };
     }
 
-    /// The session id so far.
-    pub fn session_id(&self) -> Option<&str> {
-        self.session_id.as_deref()
+    /// A budget has no use for turns beyond the largest one.
+    fn read_turn(&mut self, event: &Value) {
+        let Some(rule) = &self.spec.result.turns else {
+            return;
+        };
+        if !matches(event, &rule.when) || self.turns > u64::from(BUDGET_TURNS_MAX) {
+            return;
+        }
+        let Some(pointer) = &rule.id else {
+            self.turns += 1;
+            return;
+        };
+        if let Some(id) = event.pointer(pointer).and_then(Value::as_str) {
+            let mut hasher = DefaultHasher::new();
+            id.hash(&mut hasher);
+            self.answers.insert(hasher.finish());
+            self.turns = self.answers.len() as u64;
+        }
     }
 
-    /// What all events together said.
-    pub fn finish(self) -> AgentResult {
-        let whole_thread = self
-            .spec
-            .result
-            .tokens
-            .as_ref()
-            .is_some_and(|rule| rule.whole_thread);
-        let counted = self.input_tokens.is_some() || self.output_tokens.is_some();
-        let token_total = whole_thread.then(|| TokenTotal {
-            input_tokens: self.input_tokens.unwrap_or(self.before.input_tokens),
-            output_tokens: self.output_tokens.unwrap_or(self.before.output_tokens),
-        });
-        let before = if whole_thread {
+    /// What the events so far say of what the run consumes.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            usage: self.usage(),
+            turns: self.turns,
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let before = if self.counts_whole_thread() {
             self.before
         } else {
             TokenTotal::default()
@@ -145,10 +174,33 @@ impl<'s> ResultReader<'s> {
             output_tokens: since(self.output_tokens, before.output_tokens),
             cost_usd: self.cost_usd,
         };
+        let said = usage.input_tokens.is_some()
+            || usage.output_tokens.is_some()
+            || usage.cost_usd.is_some();
+        said.then_some(usage)
+    }
+
+    fn counts_whole_thread(&self) -> bool {
+        let tokens = self.spec.result.tokens.as_ref();
+        tokens.is_some_and(|rule| rule.whole_thread)
+    }
+
+    /// The session id so far.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+
+    /// What all events together said.
+    pub fn finish(self) -> AgentResult {
+        let token_total = self.counts_whole_thread().then(|| TokenTotal {
+            input_tokens: self.input_tokens.unwrap_or(self.before.input_tokens),
+            output_tokens: self.output_tokens.unwrap_or(self.before.output_tokens),
+        });
+        let usage = self.usage();
         AgentResult {
             session_id: self.session_id,
             output: self.texts.into_iter().flatten().next(),
-            usage: (counted || usage.cost_usd.is_some()).then_some(usage),
+            usage,
             failure: self.failure,
             token_total,
         }

@@ -204,6 +204,9 @@ pub struct ResultRules {
     /// The cost.
     #[serde(default)]
     pub cost: Option<CostRule>,
+    /// The answers of the model, if events tell them apart.
+    #[serde(default)]
+    pub turns: Option<TurnRule>,
     /// The failure.
     pub failure: Option<FailureRule>,
 }
@@ -272,6 +275,17 @@ pub struct CostRule {
     pub value: String,
     /// How events make the whole.
     pub take: NumberTake,
+}
+
+/// Which events are an answer of the model.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnRule {
+    /// The events.
+    pub when: EventMatch,
+    /// JSON pointer of the answer's id, if an answer may be several events.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 /// What a failure is.

@@ -33,11 +33,15 @@ const AGENTS: &[(&str, &str)] = &[
     ),
     (
         "foo: 1",
-        "4:5: foo: unknown key 'foo'; allowed: framework, description, instructions, skills, environment, volumes, image, working_dir, timeout_seconds, resources, network, secrets, command, resume_command, history, bundle, experimental_firewall, experimental_runner",
+        "4:5: foo: unknown key 'foo'; allowed: framework, description, instructions, skills, environment, volumes, image, working_dir, timeout_seconds, resources, budget, network, secrets, command, resume_command, history, bundle, experimental_firewall, experimental_runner",
     ),
     (
         "resources: { cpu: 1 }",
         "4:18: resources.cpu: unknown key 'cpu'; did you mean 'cpus'?",
+    ),
+    (
+        "budget: { max_token: 1 }",
+        "4:15: budget.max_token: unknown key 'max_token'; did you mean 'max_tokens'?",
     ),
     (
         "network: { modes: x }",
@@ -113,6 +117,15 @@ const AGENTS: &[(&str, &str)] = &[
     (
         "resources: 4",
         "4:5: resources: must be a map, not a number",
+    ),
+    ("budget: 5", "4:5: budget: must be a map, not a number"),
+    (
+        "budget: { max_tokens: 1.5 }",
+        "4:15: budget.max_tokens: must be an integer, not a number",
+    ),
+    (
+        "budget: { max_duration: [1] }",
+        "4:15: budget.max_duration: must be a string or an integer, not a list",
     ),
     (
         "resources: { cpus: \"2\" }",
@@ -215,6 +228,30 @@ const AGENTS: &[(&str, &str)] = &[
     (
         "resources: { pids: 15 }",
         "4:18: resources.pids: must be between 16 and 65536",
+    ),
+    (
+        "budget: { max_tokens: 0 }",
+        "4:15: budget.max_tokens: must be between 1 and 1000000000",
+    ),
+    (
+        "budget: { max_cost_usd: 0 }",
+        "4:15: budget.max_cost_usd: must be between 0.0001 and 1000000",
+    ),
+    (
+        "budget: { max_turns: 100001 }",
+        "4:15: budget.max_turns: must be between 1 and 100000",
+    ),
+    (
+        "budget: { max_duration: 86401 }",
+        "4:15: budget.max_duration: must be between 1 and 86400",
+    ),
+    (
+        "budget: { max_duration: 0s }",
+        "4:15: budget.max_duration: must be between 1s and 86400s",
+    ),
+    (
+        "budget: { max_duration: 1d }",
+        "4:15: budget.max_duration: must be a number of seconds, or a text such as 90s, 30m or 2h",
     ),
     (
         "network: { rules: [{ ip: 192.0.2.1, ports: [0], action: deny }] }",
@@ -521,6 +558,10 @@ const UNSEEN_AGENTS: &[(&str, &str)] = &[
     (
         "experimental_firewall: { rules: [{ final: DENY, action: DENY }] }",
         "4:53: experimental_firewall.rules.0.action: may not be used together with final",
+    ),
+    (
+        "budget: { max_duration: 25h }",
+        "4:15: budget.max_duration: must be between 1s and 86400s",
     ),
 ];
 

@@ -150,7 +150,9 @@ fn agent() -> impl Strategy<Value = Value> {
     let secrets = map_of(&["A", "_b", "1"], secret);
     let values = map_of(&["A", "VM0_A", "a-b"], leaf());
     let resources = map_of(&["cpus", "memory_mb", "disk_mb", "pids", "group"], leaf());
-    let field = prop_oneof![either(), with_rules, secrets, values, resources].boxed();
+    let duration = prop_oneof![leaf(), "[0-9]{0,6}[smhd]?".prop_map(Value::from)].boxed();
+    let budget = map_of(&["max_tokens", "max_cost_usd", "max_duration"], duration);
+    let field = prop_oneof![either(), with_rules, secrets, values, resources, budget].boxed();
     let keys: &[&str] = &[
         "framework",
         "description",
@@ -162,6 +164,7 @@ fn agent() -> impl Strategy<Value = Value> {
         "working_dir",
         "timeout_seconds",
         "resources",
+        "budget",
         "network",
         "secrets",
         "command",

@@ -90,13 +90,8 @@ pub(crate) fn gateway(port: u16, outside: Outside, inject: bool) -> Gateway {
             place: Place::Header("x-key".to_owned()),
         };
         let value = SECRET.to_owned().into();
-        BrokeredSecret::new(
-            "KEY".to_owned(),
-            value,
-            PLACEHOLDER.to_owned(),
-            vec![binding],
-        )
-        .expect("a secret that fits a header")
+        BrokeredSecret::new("KEY".to_owned(), value, PLACEHOLDER, vec![binding])
+            .expect("a secret that fits a header")
     };
     let rule = NetworkRule {
         target: RuleTarget::Domain(NAME.to_owned()),
@@ -118,7 +113,9 @@ pub(crate) fn gateway(port: u16, outside: Outside, inject: bool) -> Gateway {
         implied: Vec::new(),
         allow_private: loopback.to_vec(),
         secrets: inject.then(secret).into_iter().collect(),
-        models: Vec::new(),
+        transcript_hosts: Vec::new(),
+        model_hosts: Vec::new(),
+        decrypt_models: false,
         outside,
     };
     let (log, mut entries) = mpsc::channel(LOG_ROOM);

@@ -12,6 +12,7 @@ use crate::config::agent_fields::{
     CPUS, DEFAULT_FRAMEWORK, DEFAULT_WORKING_DIR, DESCRIPTION_MAX_CHARS, DISK_MB, KEYS, MEMORY_MB,
     PIDS, RESOURCES_KEYS, RUNNER_KEYS, SKILLS_MAX,
 };
+use crate::config::budget_fields::{self, COST_USD, SECONDS, TOKENS, TURNS};
 use crate::config::custom::HISTORY_MAX;
 use crate::config::mount_fields::MOUNTS_MAX;
 use crate::config::secret_fields;
@@ -67,6 +68,7 @@ fn key(key: &str) -> Value {
             "A run that takes longer is ended.",
         ),
         "resources" => resources(),
+        "budget" => budget(),
         "network" => network::form(),
         "secrets" => secrets(),
         "command" => command(
@@ -164,6 +166,31 @@ fn resources() -> Value {
     let mut resources = object(&RESOURCES_KEYS, &[], form);
     resources["description"] = json!("What a run may use.");
     resources
+}
+
+fn budget() -> Value {
+    let form = |key: &str| match key {
+        "max_tokens" => integer(&TOKENS, None, "Tokens read and written together."),
+        "max_cost_usd" => json!({
+            "description": "Cost in US dollars.",
+            "type": "number",
+            "minimum": COST_USD.start(),
+            "maximum": COST_USD.end(),
+        }),
+        "max_turns" => integer(&TURNS, None, "Model requests that are answered."),
+        "max_duration" => json!({
+            "description": "Time from the start of the agent: seconds, or a text such as 90s, 30m or 2h.",
+            "anyOf": [
+                { "type": "integer", "minimum": SECONDS.start(), "maximum": SECONDS.end() },
+                { "type": "string", "pattern": "^0*[1-9][0-9]{0,4}[smh]$" },
+            ],
+        }),
+        _ => unreachable!("every key of a budget has a form"),
+    };
+    let mut budget = object(&budget_fields::KEYS, &[], form);
+    budget["description"] =
+        json!("What a run may consume; one that exceeds it is stopped and fails.");
+    budget
 }
 
 fn secrets() -> Value {

@@ -99,12 +99,17 @@ fn what_it_is() -> [Field; 8] {
     ]
 }
 
-fn what_it_may_do() -> [Field; 7] {
+fn what_it_may_do() -> [Field; 8] {
     [
         (
             "resources",
             object().into(),
             "`cpus`, `memory_mb`, `disk_mb` and `pids` that a run may use.",
+        ),
+        (
+            "budget",
+            object().into(),
+            "`max_tokens`, `max_cost_usd`, `max_turns` and `max_duration`: a run that exceeds one is stopped and fails.",
         ),
         (
             "network",
