@@ -203,15 +203,19 @@ impl Policy {
         }
     }
 
+    /// Without network nothing is implied either: a run whose policy became that has a proxy
+    /// still.
     fn is_implied(&self, target: &Target) -> bool {
-        self.implied.iter().any(|(name, ports)| {
-            let named = match (name, &target.host) {
-                (ImpliedName::Pattern(pattern), host) => host.matches(pattern),
-                (ImpliedName::Address(implied), Host::Address(address)) => implied == address,
-                (ImpliedName::Address(_), Host::Domain(_)) => false,
-            };
-            named && ports.contains(&target.port)
-        })
+        let network = self.network.mode != NetworkMode::None;
+        network
+            && self.implied.iter().any(|(name, ports)| {
+                let named = match (name, &target.host) {
+                    (ImpliedName::Pattern(pattern), host) => host.matches(pattern),
+                    (ImpliedName::Address(implied), Host::Address(address)) => implied == address,
+                    (ImpliedName::Address(_), Host::Domain(_)) => false,
+                };
+                named && ports.contains(&target.port)
+            })
     }
 }
 

@@ -19,11 +19,12 @@ use crate::record::{
     Appended, CheckpointRecord, ClaimedRun, DeviceCreateOutcome, DeviceDecideOutcome,
     DeviceDecision, DeviceRecord, DeviceRedeem, DeviceRedeemOutcome, Key, Leased, ListPage,
     LogFilter, NewDevice, NewPageSession, NewRun, NewSignInLink, PageSessionRecord, PutOutcome,
-    References, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
-    ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord,
-    SessionFilter, SessionRecord, SignInLinkOutcome, SignInLinkRecord, SignInLinkUse,
-    StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry,
-    TokenRecord, UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
+    References, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunNetwork,
+    RunNetworkOutcome, RunNetworkPut, RunRecord, SavedVersion, ScheduleAdvance,
+    ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord, SessionFilter,
+    SessionRecord, SignInLinkOutcome, SignInLinkRecord, SignInLinkUse, StorageCommit,
+    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry, TokenRecord,
+    UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -39,6 +40,7 @@ pub trait Store:
     + ScheduleStore
     + StorageStore
     + RunStore
+    + RunNetworkStore
     + EventStore
     + SessionStore
     + GarbageStore
@@ -55,6 +57,7 @@ impl<T> Store for T where
         + ScheduleStore
         + StorageStore
         + RunStore
+        + RunNetworkStore
         + EventStore
         + SessionStore
         + GarbageStore
@@ -353,6 +356,15 @@ pub trait RunStore: Send + Sync + 'static {
     ) -> Result<Leased<RunRecord>>;
     /// Ends running runs whose lease expired as `timeout`, `runner lost for 120 s`.
     async fn run_expire(&self, now: Timestamp) -> Result<Vec<RunId>>;
+}
+
+/// Network policies that are changed while their runs wait or go on.
+#[async_trait]
+pub trait RunNetworkStore: Send + Sync + 'static {
+    /// Replaces the policy of a pending or running run.
+    async fn run_network_put(&self, put: RunNetworkPut) -> Result<RunNetworkOutcome>;
+    /// What took the place of the configuration's policy, if anything did.
+    async fn run_network_view(&self, run: RunId) -> Result<Option<RunNetwork>>;
 }
 
 /// Events, logs and metrics of runs.

@@ -17,6 +17,7 @@ pub(crate) struct Harness {
     pub(crate) other_token: String,
     pub(crate) runner_token: String,
     pub(crate) http: reqwest::Client,
+    config: ServerConfig,
     pub(crate) directory: tempfile::TempDir,
 }
 
@@ -102,7 +103,15 @@ impl Harness {
             runner_token,
             http,
             directory,
+            config,
         }
+    }
+
+    /// Stops the server, and starts it again on what it has stored.
+    pub(crate) async fn restart(self) -> Self {
+        self.server.stop().await;
+        let server = Server::start(self.config.clone()).await.unwrap();
+        Self { server, ..self }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -16,6 +16,7 @@ mod harness;
 mod inheritance;
 mod lists;
 mod monitor;
+mod networks;
 mod openapi;
 mod pages;
 mod parts;

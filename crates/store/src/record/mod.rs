@@ -5,6 +5,7 @@ mod claims;
 mod devices;
 mod garbage;
 mod logs;
+mod networks;
 mod pages;
 mod runs;
 mod schedules;
@@ -22,6 +23,7 @@ pub use devices::{
 };
 pub use garbage::{Extent, References, Telemetry};
 pub use logs::{LogFilter, LogPosition, StoredLog};
+pub use networks::{RunNetwork, RunNetworkOutcome, RunNetworkPut};
 pub use pages::{Key, ListPage, ListPosition};
 pub use runs::{
     NewRun, RunArtifact, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord,
