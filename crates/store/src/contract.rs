@@ -5,6 +5,7 @@
 //! given by the caller; the store has no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use vm0_model::event::{Event, LogEntry, MetricSample, NewEvent};
@@ -15,16 +16,16 @@ use vm0_model::{
 
 use crate::error::StoreError;
 use crate::record::{
-    ActiveRuns, AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord,
-    Appended, CheckpointRecord, ClaimedRun, DeviceCreateOutcome, DeviceDecideOutcome,
-    DeviceDecision, DeviceRecord, DeviceRedeem, DeviceRedeemOutcome, Key, Leased, ListPage,
-    LogFilter, NewDevice, NewPageSession, NewRun, NewSignInLink, PageSessionRecord, PutOutcome,
-    References, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunNetwork,
-    RunNetworkOutcome, RunNetworkPut, RunRecord, SavedVersion, ScheduleAdvance,
-    ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord, SessionFilter,
-    SessionRecord, SignInLinkOutcome, SignInLinkRecord, SignInLinkUse, StorageCommit,
-    StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry, TokenRecord,
-    UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
+    Acting, ActiveRuns, AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord,
+    AgentVersionRecord, Appended, AuditAction, AuditRecord, CheckpointRecord, ClaimedRun,
+    DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord, DeviceRedeem,
+    DeviceRedeemOutcome, Key, Leased, ListPage, LogFilter, NewDevice, NewPageSession, NewRun,
+    NewSignInLink, PageSessionRecord, PutOutcome, References, RunCancelOutcome, RunCreateOutcome,
+    RunFilter, RunFinish, RunNetwork, RunNetworkOutcome, RunNetworkPut, RunRecord, SavedVersion,
+    ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord,
+    SessionFilter, SessionRecord, SignInLinkOutcome, SignInLinkRecord, SignInLinkUse,
+    StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry,
+    TokenRecord, UploadRecord, UserRecord, UserTokenRecord, VariablePut, VariableRecord,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -45,6 +46,7 @@ pub trait Store:
     + SessionStore
     + GarbageStore
     + MonitorStore
+    + AuditStore
 {
 }
 impl<T> Store for T where
@@ -62,6 +64,7 @@ impl<T> Store for T where
         + SessionStore
         + GarbageStore
         + MonitorStore
+        + AuditStore
 {
 }
 
@@ -458,4 +461,22 @@ pub trait MonitorStore: Send + Sync + 'static {
     async fn run_count_all(&self) -> Result<ActiveRuns>;
     /// Transactions that wait to be written.
     fn write_queue(&self) -> u64;
+}
+
+/// The record of administrative actions. Lines are appended and never changed or removed.
+#[async_trait]
+pub trait AuditStore: Send + Sync + 'static {
+    /// The same store for one who acts: what the methods of the handle do that is an
+    /// [`AuditAction`] leaves a line, in the same transaction. What does not happen leaves none.
+    fn acting(&self, by: Acting) -> Arc<dyn Store>;
+    /// Writes a line about what happens outside of the store. To be called on a handle of
+    /// [`AuditStore::acting`].
+    async fn audit_note(&self, action: AuditAction, object: String) -> Result<()>;
+    /// Lines since this time and after that one, the oldest first.
+    async fn audit_list(
+        &self,
+        since: Timestamp,
+        after: Option<(Timestamp, u64)>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>>;
 }

@@ -45,8 +45,8 @@ const EDGES: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["vm0-store"]),
     ("object_store", &["vm0-blob"]),
-    ("rustls", &["vm0-egress"]),
-    ("tokio-rustls", &["vm0-egress"]),
+    ("rustls", &["vm0-egress", "vm0-server"]),
+    ("tokio-rustls", &["vm0-egress", "vm0-server"]),
     ("rcgen", &["vm0-egress"]),
     ("reqwest", &["vm0-client", "vm0-testkit"]),
     ("axum", &["vm0-server", "vm0-testkit"]),

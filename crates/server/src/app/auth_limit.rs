@@ -33,6 +33,15 @@ impl From<IpAddr> for ClientNetwork {
     }
 }
 
+/// Who asks, before it is known who that is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Client {
+    /// Whose failures are counted; none of a proxy of this machine.
+    pub(crate) network: Option<ClientNetwork>,
+    /// The address, for the audit.
+    pub(crate) address: Option<String>,
+}
+
 /// The failures of addresses, and the tokens that were valid lately.
 #[derive(Debug)]
 pub(crate) struct AuthLimit {
@@ -63,12 +72,16 @@ impl AuthLimit {
             self.failures.check(&client, clock::now())?;
         }
         let proven = proof.await;
-        match (&proven, client, token) {
-            (Ok(_), _, Some(token)) => self.remember(token),
-            (Err(error), Some(client), _) if is_refusal(error) => {
-                self.failed(client, clock::now())?;
+        match &proven {
+            Ok(_) => token.into_iter().for_each(|token| self.remember(token)),
+            Err(error) if is_refusal(error) => {
+                // One that was deleted is a guess from now on.
+                token.map(|token| self.valid().remove(&token));
+                if let Some(client) = client {
+                    self.failed(client, clock::now())?;
+                }
             }
-            _ => {}
+            Err(_) => {}
         }
         proven
     }
@@ -141,7 +154,9 @@ mod tests {
         let valid = limit.judge(bad, token(1), ready(Ok(()))).await;
         assert!(valid.is_ok());
         for _ in 0..3 {
-            let failed = limit.judge::<()>(bad, token(2), ready(Err(refusal()))).await;
+            let failed = limit
+                .judge::<()>(bad, token(2), ready(Err(refusal())))
+                .await;
             assert!(!too_many(&failed) && failed.is_err());
         }
         let unlooked = async { panic!("it is looked up") };
@@ -149,6 +164,16 @@ mod tests {
         assert!(limit.judge(bad, token(1), ready(Ok(()))).await.is_ok());
         assert!(limit.judge(other, token(3), ready(Ok(()))).await.is_ok());
         assert!(limit.judge(None, token(4), ready(Ok(()))).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_deleted_is_a_guess() {
+        let limit = AuthLimit::new(1);
+        let from = client("10.0.0.1");
+        limit.judge(from, token(1), ready(Ok(()))).await.unwrap();
+        let deleted = || limit.judge::<()>(from, token(1), ready(Err(refusal())));
+        assert!(!too_many(&deleted().await));
+        assert!(too_many(&deleted().await));
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What the store keeps, as plain records.
 
 mod agents;
+mod audit;
 mod claims;
 mod devices;
 mod garbage;
@@ -16,6 +17,7 @@ mod users;
 mod values;
 
 pub use agents::{AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord};
+pub use audit::{Acting, AuditAction, AuditActionError, AuditRecord};
 pub use claims::{ActiveRuns, Appended, ClaimedRun, ClaimedVolume, Leased};
 pub use devices::{
     DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord, DeviceRedeem,

@@ -12,9 +12,11 @@
 //! | `versions` | recording a version and moving a head, for commits and runs |
 //! | `run_create`, `run_claim`, `run_finish`, `run_networks` | transactions of a run |
 //! | `logs`, `metrics` | transactions of a run's telemetry |
+//! | `audit` | who did what, written with it |
 //! | `garbage` | what rows refer to, and removing what is old |
 
 mod agents;
+mod audit;
 mod batch;
 mod columns;
 mod devices;

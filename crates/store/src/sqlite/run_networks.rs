@@ -7,7 +7,8 @@ use vm0_model::{RunId, RunStatus};
 
 use crate::contract::RunNetworkStore;
 use crate::error::StoreError;
-use crate::record::{RunNetwork, RunNetworkOutcome, RunNetworkPut};
+use crate::record::{AuditAction, RunNetwork, RunNetworkOutcome, RunNetworkPut};
+use crate::sqlite::audit;
 use crate::sqlite::columns::Columns;
 use crate::sqlite::runs;
 use crate::sqlite::store::SqliteStore;
@@ -51,8 +52,10 @@ async fn run_network_put(
     .bind(run.id.to_string())
     .bind(put.policy)
     .bind(put.now.micros())
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    let object = || format!("run {}", run.id);
+    audit::note(connection, AuditAction::RunNetwork, object).await?;
     record(&row).map(RunNetworkOutcome::Changed)
 }
 

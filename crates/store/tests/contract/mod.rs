@@ -1,6 +1,7 @@
 //! What every backend must do. A backend plugs in with a [`StoreFactory`] and `contract_suite!`.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod claims;
 pub(crate) mod devices;
 pub(crate) mod events;
@@ -145,6 +146,9 @@ macro_rules! contract_suite {
             pages:
                 a_walk_shows_each_run_once_whatever_is_inserted,
                 filters_apply_to_every_page;
+            audit:
+                an_action_leaves_its_line_and_a_refused_one_none,
+                lines_are_read_in_pages_from_a_time_on;
             monitor:
                 active_runs_of_all_users_are_counted;
         }

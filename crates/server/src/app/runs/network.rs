@@ -52,7 +52,7 @@ impl App {
             has_network: self.configured_network(&run).await?.mode != NetworkMode::None,
             now: clock::now(),
         };
-        match self.store.run_network_put(put).await? {
+        match self.acting(caller).run_network_put(put).await? {
             RunNetworkOutcome::Changed(_) => {
                 self.wakeups.run_network(run.id);
                 Ok(shown)

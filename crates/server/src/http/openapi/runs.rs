@@ -14,13 +14,14 @@ use super::form;
 use super::operation::Described;
 
 /// What `POST /v1/runs` refuses beside a bad body.
-const REFUSALS: [ErrorCode; 6] = [
+const REFUSALS: [ErrorCode; 7] = [
     ErrorCode::MissingParameter,
     ErrorCode::InvalidState,
     ErrorCode::ResourceNotFound,
     ErrorCode::SessionBusy,
     ErrorCode::IdempotencyKeyReused,
     ErrorCode::ConcurrentRunLimitExceeded,
+    ErrorCode::RateLimitExceeded,
 ];
 
 pub(super) fn operations() -> Vec<Described> {
