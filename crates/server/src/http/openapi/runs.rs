@@ -69,6 +69,15 @@ pub(super) fn operations() -> Vec<Described> {
                 Body::of::<RunDetail>(),
                 cancelled(),
             ),
+    ]
+    .into_iter()
+    .chain(while_they_go_on())
+    .collect()
+}
+
+/// What can be done to a run that goes on.
+fn while_they_go_on() -> Vec<Described> {
+    vec![
         run("run_network_view", Method::GET, "/v1/runs/{id}/network")
             .extension()
             .text("Get the network policy of a run", NETWORK_VIEW)
