@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Doctor(commands::doctor::DoctorArgs),
     /// Remove what nothing refers to
     Gc(commands::gc::GcArgs),
+    /// Who did what: tokens, sign-ins, secrets, deletions
+    Audit(commands::audit::AuditArgs),
     /// Check every stored byte
     Fsck(commands::fsck::FsckArgs),
     /// Images that sandboxes start from
@@ -129,6 +131,7 @@ impl Command {
             Self::Variable(command) => commands::variable::execute(context, command).await,
             Self::Doctor(args) => commands::doctor::execute(context, args).await,
             Self::Gc(args) => commands::gc::execute(context, args).await,
+            Self::Audit(args) => commands::audit::execute(context, args).await,
             Self::Fsck(args) => commands::fsck::execute(context, args).await,
             Self::Image(command) => commands::image::execute(context, command).await,
             Self::Init(args) => commands::init::execute(context, args).await,

@@ -1,6 +1,7 @@
 //! From the command line to a command, and from its result to the exit code.
 
 use std::ffi::OsString;
+use std::io::Read;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -8,11 +9,17 @@ use clap_complete::CompleteEnv;
 
 use crate::args::{Cli, Command};
 use crate::commands::completion::VARIABLE;
+use crate::config::non_empty;
 use crate::context::Context;
-use crate::error::{CommandResult, Failure};
+use crate::error::{CommandResult, Failure, chain};
 use crate::exit::Exit;
 use crate::logging;
 use crate::output::Output;
+
+/// Names a file of authorities in PEM.
+const CA_FILE: &str = "VM0_CA_FILE";
+/// All authorities of an operating system have a third of it.
+const CA_FILE_MAX_BYTES: u64 = 1 << 20;
 
 /// Reads the command line, does the command and reports its failure.
 pub(crate) fn start() -> Exit {
@@ -36,7 +43,8 @@ pub(crate) fn start() -> Exit {
     if !matches!(command, Command::Serve(_) | Command::Runner(_)) {
         logging::log_requests();
     }
-    match run(command, &context) {
+    let done = trust_own_authorities().and_then(|()| run(command, &context));
+    match done {
         Ok(exit) => exit,
         Err(failure) => context.report(failure),
     }
@@ -53,6 +61,19 @@ fn complete() -> Option<Exit> {
         Ok(true) => Some(Exit::Done),
         Err(_) => Some(Exit::Failed),
     }
+}
+
+/// The authorities of a server whose certificate is of none that this machine knows.
+fn trust_own_authorities() -> Result<(), Failure> {
+    let Some(path) = non_empty(CA_FILE) else {
+        return Ok(());
+    };
+    let refused = |why: String| Failure::usage(format!("Cannot use {CA_FILE} '{path}': {why}"));
+    let file = std::fs::File::open(&path).map_err(|error| refused(error.to_string()))?;
+    let mut pem = Vec::new();
+    let read = file.take(CA_FILE_MAX_BYTES).read_to_end(&mut pem);
+    read.map_err(|error| refused(error.to_string()))?;
+    vm0_client::trust_also(&pem).map_err(|error| refused(chain(&error)))
 }
 
 fn run(command: Command, context: &Context) -> CommandResult {

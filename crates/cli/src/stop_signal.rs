@@ -29,3 +29,26 @@ impl StopSignal {
         }
     }
 }
+
+/// SIGHUP, by which an operator says that files were replaced.
+#[derive(Debug)]
+pub(crate) struct HangUp(Option<Signal>);
+
+impl HangUp {
+    /// Takes the signal over if it is `wanted`; else it ends the process, as by default.
+    pub(crate) fn listen(wanted: bool) -> Result<Self, Failure> {
+        let listen = || signal(SignalKind::hangup());
+        let signal = wanted.then(listen).transpose();
+        signal
+            .map(Self)
+            .map_err(|error| Failure::of("signals", &error))
+    }
+
+    /// The next one. Cancel-safe.
+    pub(crate) async fn received(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -19,6 +19,7 @@ use vm0_model::wire::auth::DeviceRefusal;
 
 use crate::error::ClientError;
 use crate::retry::Retry;
+use crate::roots;
 use crate::server_url::ServerUrl;
 
 /// The server answers within this time (CLI 1.5).
@@ -297,6 +298,7 @@ impl Call {
 fn builder(server: &ServerUrl) -> ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("vm0/", env!("CARGO_PKG_VERSION")))
+        .tls_certs_merge(roots::extra())
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT);
     match server.is_loopback() {

@@ -5,6 +5,7 @@ use vm0_model::event::{LogKind, LogLevel};
 use vm0_model::id::{AgentId, RunId};
 use vm0_model::run::RunStatus;
 use vm0_model::time::Timestamp;
+use vm0_model::wire::network::NetworkSection;
 use vm0_model::wire::page::Page;
 use vm0_model::wire::runs::{LogLine, Run, RunCreate, RunDetail};
 
@@ -95,6 +96,30 @@ impl Client {
             .http
             .call(Method::POST, &["v1", "runs", &run.to_string(), "cancel"]);
         self.http.json(&call, Retry::Never).await
+    }
+
+    /// The network policy of a run that is in force.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub async fn run_network_view(&self, run: RunId) -> Result<NetworkSection, ClientError> {
+        let path = ["v1", "runs", &run.to_string(), "network"];
+        let call = self.http.call(Method::GET, &path);
+        self.http.json(&call, Retry::WhenUnreachable).await
+    }
+
+    /// Replaces the network policy of a run by this section `network` of vm0.yaml.
+    ///
+    /// # Errors
+    /// Any of [`ClientError`].
+    pub async fn run_network_put(
+        &self,
+        run: RunId,
+        section: &serde_json::Value,
+    ) -> Result<NetworkSection, ClientError> {
+        let path = ["v1", "runs", &run.to_string(), "network"];
+        let call = self.http.call(Method::PUT, &path).body_json(section)?;
+        self.http.json(&call, Retry::WhenUnreachable).await
     }
 
     /// A page of a run's logs.

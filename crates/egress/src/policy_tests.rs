@@ -305,3 +305,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn without_network_an_implied_host_is_denied_too() {
+    let target = Target {
+        host: Host::parse("api.example.com").unwrap(),
+        port: 443,
+    };
+    let candidate = Candidate::Address {
+        address: "93.184.216.34".parse().unwrap(),
+        own: false,
+    };
+    let verdict = |mode| {
+        let implied = ImpliedHost {
+            host: "api.example.com".to_owned(),
+            ports: vec![443],
+        };
+        let network = NetworkPolicy {
+            mode,
+            ..NetworkPolicy::default()
+        };
+        let policy = Policy::new(network, vec![implied], vec![]);
+        let unresolved = policy.denied_unresolved(&target, None).is_some();
+        (policy.decide(&target, candidate, None).verdict, unresolved)
+    };
+    assert_eq!(verdict(NetworkMode::Allowlist), (Verdict::Allow, false));
+    assert_eq!(verdict(NetworkMode::None), (Verdict::Deny, true));
+}

@@ -72,6 +72,8 @@ error_codes! {
     PayloadTooLarge = "payload_too_large", 413, "invalid_request_error";
     /// The user has as many pending and running runs as allowed.
     ConcurrentRunLimitExceeded = "concurrent_run_limit_exceeded", 429, "rate_limit_error";
+    /// Too many failed authentications from this address.
+    RateLimitExceeded = "rate_limit_exceeded", 429, "rate_limit_error";
     /// A fault of the server; details are in its log only.
     InternalError = "internal_error", 500, "api_error";
     /// The server is starting, stopping, or cannot reach its database or object store.

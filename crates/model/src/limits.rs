@@ -235,6 +235,20 @@ pub const USER_CODE_TRIES_MAX: u32 = 10;
 pub const USER_CODE_TRIES_WINDOW: Duration = Duration::from_secs(900);
 /// Users or addresses whose tries are counted at a time; further ones are refused.
 pub const TRIES_KEYS_MAX: usize = 10_000;
+/// Failures to prove who one is of an address, or of an IPv6 network of 64 bits, in
+/// [`AUTH_FAILURES_WINDOW`]; further tries are not looked at.
+pub const AUTH_FAILURES_MAX: u32 = 20;
+/// The time for [`AUTH_FAILURES_MAX`].
+pub const AUTH_FAILURES_WINDOW: Duration = Duration::from_secs(60);
+/// Tokens that were valid lately, which are looked at whatever else comes from their address; one
+/// more forgets them all.
+pub const AUTH_TOKENS_REMEMBERED: usize = 4096;
+/// A file with a certificate or its key, in bytes.
+pub const TLS_FILE_MAX_BYTES: u64 = 1 << 20;
+/// A connection has this long to become one of TLS.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a server looks whether its certificate was replaced.
+pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 /// A page of the server keeps its user signed in this long.
 pub const PAGE_SESSION_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Page sessions of one user; of more, the oldest end.

@@ -133,6 +133,7 @@ impl Booted {
             let mut execs = pin!(exec::serve(run, &*sandbox, &surroundings, &agent_ended));
             let services = async {
                 tokio::join!(
+                    crate::network::follow(run, gateway.as_ref()),
                     crate::network::serve(&*sandbox, gateway.as_ref()),
                     sampler.run(&*sandbox, bytes),
                     &mut execs,
@@ -142,7 +143,7 @@ impl Booted {
             let interrupted = interrupted(run, &mut watch);
             let end = tokio::select! {
                 end = supervise(&*sandbox, &*control, output, interrupted) => end,
-                (never, _, ()) = services => match never {},
+                (never, _, _, ()) = services => match never {},
             };
             agent_ended.cancel();
             // Who is told late is told by the server.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use vm0_model::limits;
-use vm0_model::network::NetworkMode;
 use vm0_model::wire::runner::RunSpec;
 use vm0_sandbox::{AUTHORITIES_NAME, HOME, PLATFORM_DIR, PROXY_URL};
 
 use crate::agent::Agent;
+use crate::network;
 
 /// The search path of an image that names none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,7 +37,7 @@ pub(crate) fn environment(
         }
     }
     env.extend(platform(spec, agent, prompt_file));
-    if config.network.mode != NetworkMode::None {
+    if network::has_proxy(spec, config) {
         env.extend(proxy());
     }
     if decrypted {

@@ -1,5 +1,5 @@
-//! The right to a run: kept by renewing, and watched so that a cancel and a command that waits are
-//! known at once.
+//! The right to a run: kept by renewing, and watched so that a cancel, a command that waits and a
+//! change of the network policy are known at once.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use vm0_client::{ClientError, RunnerClient};
-use vm0_model::wire::runner::{RenewRequest, WatchRequest};
+use vm0_model::wire::runner::{NetworkChange, RenewRequest, WatchRequest};
 use vm0_model::{Epoch, ExecId, RunId, RunStatus, limits};
 
 use crate::outcome::Interruption;
@@ -20,14 +20,17 @@ const WATCH_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Lease {
     over: watch::Sender<Option<Interruption>>,
     execs: watch::Sender<Vec<ExecId>>,
+    network: watch::Sender<Option<NetworkChange>>,
 }
 
 impl Lease {
-    /// A lease that nobody keeps yet.
-    pub(crate) fn new() -> Self {
+    /// A lease that nobody keeps yet, of a run with this network policy if it is not that of its
+    /// configuration.
+    pub(crate) fn new(network: Option<NetworkChange>) -> Self {
         Self {
             over: watch::Sender::new(None),
             execs: watch::Sender::new(Vec::new()),
+            network: watch::Sender::new(network),
         }
     }
 
@@ -109,6 +112,16 @@ impl Lease {
     pub(crate) fn execs(&self) -> watch::Receiver<Vec<ExecId>> {
         self.execs.subscribe()
     }
+
+    /// The last change of the network policy, as the server last said.
+    pub(crate) fn network(&self) -> watch::Receiver<Option<NetworkChange>> {
+        self.network.subscribe()
+    }
+
+    fn network_revision(&self) -> u64 {
+        let network = self.network.borrow();
+        network.as_ref().map_or(0, |change| change.revision)
+    }
 }
 
 /// Whether the answer says that the run is no longer this runner's.
@@ -152,11 +165,15 @@ impl Keeper {
             let request = WatchRequest {
                 epoch: self.request.epoch,
                 execs: self.lease.execs.borrow().clone(),
+                network_revision: Some(self.lease.network_revision()),
             };
             match self.client.watch(self.run, &request).await {
                 Ok(answer) => {
                     self.lease.saw(answer.status);
                     self.lease.execs.send_replace(answer.execs);
+                    if answer.network.is_some() {
+                        self.lease.network.send_replace(answer.network);
+                    }
                 }
                 Err(error) if error.is_stale_epoch() => self.lease.lose(),
                 Err(_) => tokio::time::sleep(WATCH_PAUSE).await,

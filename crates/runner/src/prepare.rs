@@ -101,7 +101,10 @@ pub(crate) enum PrepareError {
 /// Prepares a run.
 pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     let spec = &run.spec;
-    let config = config(&spec.config)?;
+    let mut config = config(&spec.config)?;
+    if let Some(change) = &spec.network {
+        config.network = change.policy.clone();
+    }
     let brokered = secrets::brokered(&config, spec, &run.secrets)?;
     let image = run
         .host
@@ -318,6 +321,11 @@ async fn log_inputs(run: &Run, agent: &Agent) {
                 "the conversation has no history; a fresh one begins",
             )
             .await;
+    }
+    if let Some(change) = &run.spec.network {
+        let text = network::summary(&change.policy);
+        let text = format!("network policy changed before the start: {text}");
+        journal.info(Phase::Prepare, text).await;
     }
     for missing in &run.host.missing {
         journal.warn(Phase::Prepare, missing).await;

@@ -66,7 +66,7 @@ async fn recover_run(host: &Host, dir: &Path) {
 }
 
 async fn end_run(host: &Host, dir: &Path, state: &RunState, stopped: Option<&dyn Stopped>) {
-    let lease = Lease::new();
+    let lease = Lease::new(None);
     let _keeper = lease.keep_renewed(host.client.clone(), state.run_id, state.epoch);
     let link = Link {
         client: host.client.clone(),

@@ -99,7 +99,7 @@ impl Run {
             client: host.client.clone(),
             run_id: lease.run_id,
             epoch: lease.epoch,
-            lease: Lease::new(),
+            lease: Lease::new(spec.network.clone()),
         };
         let keeper = link
             .lease

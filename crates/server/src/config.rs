@@ -11,6 +11,7 @@ use vm0_store::StoreError;
 
 use crate::data_dir::DataDirError;
 use crate::key_file::KeyError;
+use crate::tls::{TlsError, TlsFiles};
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -19,7 +20,9 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Base of links and signed URLs; `http://` and the address if not given.
+    /// The certificate for TLS; without one the server speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Base of links and signed URLs; scheme and address if not given.
     pub public_url: Option<String>,
     /// The name that is proposed to the first user.
     pub first_user_name: String,
@@ -27,6 +30,8 @@ pub struct ServerConfig {
     pub concurrent_run_limit: u32,
     /// A runner token that is accepted without being stored: that of the runner in this process.
     pub builtin_runner_token: Option<TokenSecret>,
+    /// Failed authentications of an address in a minute.
+    pub auth_failures_max: u32,
     /// How long a program may wait for a user's approval.
     pub device_code_ttl: Duration,
     /// Bytes of one version.
@@ -45,10 +50,12 @@ impl ServerConfig {
         Self {
             data_dir,
             listen,
+            tls: None,
             public_url: None,
             first_user_name: "admin".to_owned(),
             concurrent_run_limit: 0,
             builtin_runner_token: None,
+            auth_failures_max: limits::AUTH_FAILURES_MAX,
             device_code_ttl: limits::DEVICE_CODE_TTL,
             version_max_bytes: limits::VERSION_MAX_BYTES,
             version_max_entries: limits::VERSION_MAX_ENTRIES,
@@ -73,6 +80,9 @@ pub enum StartError {
     /// The object store cannot be opened.
     #[error("open the object store")]
     Blobs(#[from] BlobError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("listen on {address}")]
     Listen {

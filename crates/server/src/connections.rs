@@ -10,6 +10,7 @@ use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -17,12 +18,18 @@ use tower::ServiceExt;
 use vm0_model::limits;
 
 use crate::http::Peer;
+use crate::tls::Tls;
 
 /// Pause after an accept that failed, normally for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until `stop` says so, then lets the requests in flight finish.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Tls>,
+    mut stop: watch::Receiver<bool>,
+) {
     let tasks = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits::SERVER_CONNECTIONS_MAX));
     loop {
@@ -36,9 +43,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = serve_connection(stream, peer, router.clone(), stop.clone());
+                let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
                 tasks.spawn(async move {
-                    connection.await;
+                    open_connection(stream, peer, router, tls, stop).await;
                     drop(place);
                 });
             }
@@ -53,15 +60,38 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
     tasks.wait().await;
 }
 
-async fn serve_connection(
+async fn open_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
+    tls: Option<Tls>,
     mut stop: watch::Receiver<bool>,
 ) {
     if let Err(error) = set_options(&stream) {
         tracing::debug!(%error, "a connection keeps its options");
     }
+    let Some(tls) = tls else {
+        return serve_connection(stream, peer, router, stop).await;
+    };
+    let handshake = tls.acceptor().accept(stream);
+    let handshake = tokio::time::timeout(limits::TLS_HANDSHAKE_TIMEOUT, handshake);
+    let opened = tokio::select! {
+        opened = handshake => opened,
+        () = stopped(&mut stop) => return,
+    };
+    match opened {
+        Ok(Ok(stream)) => serve_connection(stream, peer, router, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection did not become one of TLS"),
+        Err(_) => tracing::debug!("a connection did not become one of TLS in time"),
+    }
+}
+
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -7,6 +7,7 @@
 //! *Invariant:* nothing here knows sandboxes. A run is executed by whoever claims it over HTTP.
 
 mod app;
+mod audit;
 mod background;
 mod clock;
 mod config;
@@ -21,8 +22,10 @@ mod monitor;
 mod openapi;
 mod run_fill;
 mod serve;
+mod tls;
 mod token_create;
 
+pub use audit::{AuditError, AuditLine, AuditReader};
 pub use config::{ServerConfig, StartError};
 pub use data_dir::DataDirError;
 pub use fsck::{Finding, FindingState, FsckError, FsckReport, fsck};
@@ -32,4 +35,5 @@ pub use key_file::KeyError;
 pub use openapi::openapi_json;
 pub use run_fill::{RunFill, RunFillError, run_fill};
 pub use serve::{RunningServer, Server};
+pub use tls::{TlsError, TlsFiles};
 pub use token_create::{TokenCreateError, TokenFor, TokenRequest, token_create};

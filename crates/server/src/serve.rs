@@ -1,6 +1,6 @@
 //! Starting a server, and ending it in two steps.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,14 @@ use vm0_blob::{ArchiveCache, Blobs};
 use vm0_model::limits;
 use vm0_store::{SecretStore, SqliteStore};
 
-use crate::app::{App, Context, Execs, ObjectCount, Phase, Settings, TokenUse, Tries, Wakeups};
+use crate::app::{
+    App, AuthLimit, Context, Execs, ObjectCount, Phase, Settings, TokenUse, Tries, Wakeups,
+};
 use crate::config::{ServerConfig, StartError};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::keys::Keys;
 use crate::monitor::Meters;
+use crate::tls::{Tls, TlsError};
 use crate::{background, connections, http};
 
 /// Requests in flight have this long to finish when the server stops.
@@ -32,6 +35,8 @@ pub struct Server;
 /// not.
 pub struct RunningServer {
     address: SocketAddr,
+    local_address: Option<SocketAddr>,
+    tls: Option<Tls>,
     app: App,
     stop: watch::Sender<bool>,
     connections: JoinHandle<()>,
@@ -63,6 +68,7 @@ impl Server {
         let keys = Keys::open(&directory.keys(), &secrets)?;
         let blobs = Blobs::local(&directory.objects())?;
         let archives = ArchiveCache::open(&directory.archives(), limits::ARCHIVE_CACHE_MAX_BYTES)?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?;
         let listen = |source| StartError::Listen {
             address: config.listen,
             source,
@@ -80,6 +86,7 @@ impl Server {
             token_use: TokenUse::default(),
             device_starts: Tries::new(limits::DEVICE_STARTS_MAX, limits::DEVICE_STARTS_WINDOW),
             code_tries: Tries::new(limits::USER_CODE_TRIES_MAX, limits::USER_CODE_TRIES_WINDOW),
+            auth_limit: AuthLimit::new(config.auth_failures_max),
             meters: Meters::new(),
             object_count: ObjectCount::default(),
             settings: settings(&config, address),
@@ -87,11 +94,28 @@ impl Server {
         });
         let (stop, stopped) = watch::channel(false);
         let router = http::router(app.clone());
-        let connections = tokio::spawn(connections::serve(listener, router, stopped));
-        let background = background::start(&app);
+        let local = match &tls {
+            Some(_) if config.builtin_runner_token.is_some() => Some(local_listener().await?),
+            _ => None,
+        };
+        let local_address = local.as_ref().map(|(_, address)| *address);
+        let serving = connections::serve(listener, router, tls.clone(), stopped.clone());
+        let connections = match local {
+            None => tokio::spawn(serving),
+            Some((listener, _)) => {
+                let router = http::runner_router(app.clone());
+                let local = connections::serve(listener, router, None, stopped);
+                tokio::spawn(async {
+                    tokio::join!(serving, local);
+                })
+            }
+        };
+        let background = background::start(&app, tls.clone());
         let aborted_on_drop = connections.abort_handle();
         Ok(RunningServer {
             address,
+            local_address,
+            tls,
             app,
             stop,
             connections,
@@ -102,10 +126,22 @@ impl Server {
     }
 }
 
+async fn local_listener() -> Result<(TcpListener, SocketAddr), StartError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listen = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    Ok((listener, address))
+}
+
+const fn scheme(has_tls: bool) -> &'static str {
+    if has_tls { "https" } else { "http" }
+}
+
 fn settings(config: &ServerConfig, address: SocketAddr) -> Settings {
     let public_url = match &config.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{address}"),
+        None => format!("{}://{address}", scheme(config.tls.is_some())),
     };
     let public_origin = Url::parse(&public_url).map_or_else(
         |_| public_url.clone(),
@@ -114,6 +150,7 @@ fn settings(config: &ServerConfig, address: SocketAddr) -> Settings {
     Settings {
         public_url,
         public_origin,
+        has_tls: config.tls.is_some(),
         first_user_name: config.first_user_name.clone(),
         concurrent_run_limit: config.concurrent_run_limit,
         builtin_runner_token: config
@@ -134,9 +171,27 @@ impl RunningServer {
         self.address
     }
 
-    /// `http://` and the address.
+    /// Scheme and address.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", scheme(self.tls.is_some()), self.address)
+    }
+
+    /// Where the runner in this process reaches the server: with TLS an address of this machine at
+    /// which only the API of runners is served, without TLS, because no certificate is of it.
+    pub const fn runner_address(&self) -> SocketAddr {
+        match self.local_address {
+            Some(address) => address,
+            None => self.address,
+        }
+    }
+
+    /// Uses the certificate files as they are now for new connections; whether they have changed.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be used; those in use then stay in use.
+    pub fn tls_reload(&self) -> Result<bool, TlsError> {
+        self.tls.as_ref().map_or(Ok(false), Tls::reload)
     }
 
     /// The address by which the first user signs in, once; none if there is a user already. Each

@@ -6,9 +6,9 @@ use vm0_model::UserId;
 use vm0_model::limits::{TOKEN_EXPIRES_MAX_DAYS, TOKEN_NAME_MAX_CHARS};
 use vm0_model::name::is_user_name;
 use vm0_store::record::TokenOwner;
-use vm0_store::{SqliteStore, StoreError, UserStore};
+use vm0_store::{AuditStore, SqliteStore, StoreError};
 
-use crate::app::fresh_token;
+use crate::app::{fresh_token, operator};
 use crate::clock;
 use crate::data_dir::{DataDir, DataDirError};
 
@@ -69,6 +69,7 @@ pub async fn token_create(
     check(&request)?;
     let directory = DataDir::open(data_dir)?;
     let store = SqliteStore::open(&directory.database()).await?;
+    let store = store.acting(operator());
     let now = clock::now();
     let owner = match request.owner {
         TokenFor::User(name) => {

@@ -24,7 +24,8 @@ fn schemathesis() -> Option<PathBuf> {
 }
 
 async fn start(directory: &Path) -> (RunningServer, String) {
-    let config = ServerConfig::new(directory.to_owned(), "127.0.0.1:0".parse().unwrap());
+    let mut config = ServerConfig::new(directory.to_owned(), "127.0.0.1:0".parse().unwrap());
+    config.auth_failures_max = u32::MAX;
     let server = Server::start(config).await.unwrap();
     let owner = TokenFor::User("ada".to_owned());
     let request = TokenRequest {

@@ -5,6 +5,7 @@
 //! given by the caller; the store has no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use vm0_model::event::{Event, LogEntry, MetricSample, NewEvent};
@@ -15,11 +16,12 @@ use vm0_model::{
 
 use crate::error::StoreError;
 use crate::record::{
-    ActiveRuns, AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord,
-    Appended, CheckpointRecord, ClaimedRun, DeviceCreateOutcome, DeviceDecideOutcome,
-    DeviceDecision, DeviceRecord, DeviceRedeem, DeviceRedeemOutcome, Key, Leased, ListPage,
-    LogFilter, NewDevice, NewPageSession, NewRun, NewSignInLink, PageSessionRecord, PutOutcome,
-    References, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord, SavedVersion,
+    Acting, ActiveRuns, AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord,
+    AgentVersionRecord, Appended, AuditAction, AuditRecord, CheckpointRecord, ClaimedRun,
+    DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord, DeviceRedeem,
+    DeviceRedeemOutcome, Key, Leased, ListPage, LogFilter, NewDevice, NewPageSession, NewRun,
+    NewSignInLink, PageSessionRecord, PutOutcome, References, RunCancelOutcome, RunCreateOutcome,
+    RunFilter, RunFinish, RunNetwork, RunNetworkOutcome, RunNetworkPut, RunRecord, SavedVersion,
     ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord,
     SessionFilter, SessionRecord, SignInLinkOutcome, SignInLinkRecord, SignInLinkUse,
     StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry,
@@ -39,10 +41,12 @@ pub trait Store:
     + ScheduleStore
     + StorageStore
     + RunStore
+    + RunNetworkStore
     + EventStore
     + SessionStore
     + GarbageStore
     + MonitorStore
+    + AuditStore
 {
 }
 impl<T> Store for T where
@@ -55,10 +59,12 @@ impl<T> Store for T where
         + ScheduleStore
         + StorageStore
         + RunStore
+        + RunNetworkStore
         + EventStore
         + SessionStore
         + GarbageStore
         + MonitorStore
+        + AuditStore
 {
 }
 
@@ -355,6 +361,15 @@ pub trait RunStore: Send + Sync + 'static {
     async fn run_expire(&self, now: Timestamp) -> Result<Vec<RunId>>;
 }
 
+/// Network policies that are changed while their runs wait or go on.
+#[async_trait]
+pub trait RunNetworkStore: Send + Sync + 'static {
+    /// Replaces the policy of a pending or running run.
+    async fn run_network_put(&self, put: RunNetworkPut) -> Result<RunNetworkOutcome>;
+    /// What took the place of the configuration's policy, if anything did.
+    async fn run_network_view(&self, run: RunId) -> Result<Option<RunNetwork>>;
+}
+
 /// Events, logs and metrics of runs.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
@@ -446,4 +461,22 @@ pub trait MonitorStore: Send + Sync + 'static {
     async fn run_count_all(&self) -> Result<ActiveRuns>;
     /// Transactions that wait to be written.
     fn write_queue(&self) -> u64;
+}
+
+/// The record of administrative actions. Lines are appended and never changed or removed.
+#[async_trait]
+pub trait AuditStore: Send + Sync + 'static {
+    /// The same store for one who acts: what the methods of the handle do that is an
+    /// [`AuditAction`] leaves a line, in the same transaction. What does not happen leaves none.
+    fn acting(&self, by: Acting) -> Arc<dyn Store>;
+    /// Writes a line about what happens outside of the store. To be called on a handle of
+    /// [`AuditStore::acting`].
+    async fn audit_note(&self, action: AuditAction, object: String) -> Result<()>;
+    /// Lines since this time and after that one, the oldest first.
+    async fn audit_list(
+        &self,
+        since: Timestamp,
+        after: Option<(Timestamp, u64)>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>>;
 }

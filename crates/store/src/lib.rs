@@ -11,8 +11,9 @@ mod sequence;
 pub mod sqlite;
 
 pub use contract::{
-    AgentStore, DeviceStore, EventStore, GarbageStore, MonitorStore, RunStore, ScheduleStore,
-    SecretStore, SessionStore, SignInStore, StorageStore, Store, UserStore, VariableStore,
+    AgentStore, AuditStore, DeviceStore, EventStore, GarbageStore, MonitorStore, RunNetworkStore,
+    RunStore, ScheduleStore, SecretStore, SessionStore, SignInStore, StorageStore, Store,
+    UserStore, VariableStore,
 };
 pub use error::StoreError;
 pub use sqlite::SqliteStore;

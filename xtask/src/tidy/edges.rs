@@ -45,8 +45,8 @@ const EDGES: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["vm0-store"]),
     ("object_store", &["vm0-blob"]),
-    ("rustls", &["vm0-egress", "vm0-testkit"]),
-    ("tokio-rustls", &["vm0-egress", "vm0-testkit"]),
+    ("rustls", &["vm0-egress", "vm0-server", "vm0-testkit"]),
+    ("tokio-rustls", &["vm0-egress", "vm0-server", "vm0-testkit"]),
     ("rcgen", &["vm0-egress", "vm0-testkit"]),
     ("reqwest", &["vm0-client", "vm0-testkit"]),
     ("axum", &["vm0-server", "vm0-testkit"]),

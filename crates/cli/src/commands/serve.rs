@@ -1,7 +1,8 @@
 //! `vm0 serve`: server and one runner in one process, which speak HTTP over loopback (CLI 2.1).
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +11,7 @@ use vm0_client::ServerUrl;
 use vm0_model::name::is_user_name;
 use vm0_model::token::{TokenKind, TokenSecret};
 use vm0_runner::{Runner, RunnerError, RunningRunner};
-use vm0_server::{DataDirError, RunningServer, Server, ServerConfig, StartError};
+use vm0_server::{DataDirError, RunningServer, Server, ServerConfig, StartError, TlsFiles};
 
 use super::runner::RunnerOptions;
 use crate::config::non_empty;
@@ -19,7 +20,7 @@ use crate::dump::forbid_dumps;
 use crate::error::{CommandResult, Failure, chain};
 use crate::exit::Exit;
 use crate::logging::log_service;
-use crate::stop_signal::StopSignal;
+use crate::stop_signal::{HangUp, StopSignal};
 
 /// The name of the built-in runner.
 const RUNNER_NAME: &str = "builtin";
@@ -30,13 +31,20 @@ const OPEN_FILES: u64 = 65_536;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vm0 serve\n  vm0 serve --listen 127.0.0.1:0 --data-dir /tmp/vm0 --sandbox runc\n  \
-                  vm0 serve --no-runner --listen 0.0.0.0:8080 --public-url https://vm0.example.com"
+                  vm0 serve --no-runner --listen 0.0.0.0:8080 --public-url https://vm0.example.com\n  \
+                  vm0 serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --public-url https://vm0.example.com:8443"
 )]
 pub(crate) struct ServeArgs {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = listen)]
     listen: SocketAddr,
-    /// Base of links and signed URLs [default: http://HOST:PORT]
+    /// Certificate in PEM, with those that lead to its authority: speak TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Base of links and signed URLs [default: http(s)://HOST:PORT]
     #[arg(long, value_name = "URL")]
     public_url: Option<ServerUrl>,
     /// Server only
@@ -71,14 +79,17 @@ pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult
     raise_open_files();
     let data_dir = context.data_dir()?;
     let mut signal = StopSignal::listen()?;
-    if !args.listen.ip().is_loopback() {
+    let hang_up = HangUp::listen(args.tls_cert.is_some())?;
+    let tls = tls_files(&args);
+    if !args.listen.ip().is_loopback() && tls.is_none() {
         tracing::warn!(
-            "{} is not a loopback address: put TLS in front of it",
+            "{} is not a loopback address: use --tls-cert, or put TLS in front of it",
             args.listen.ip()
         );
     }
     let token = fresh_runner_token()?;
     let config = ServerConfig {
+        tls,
         first_user_name: first_user_name(),
         public_url: args.public_url.as_ref().map(ToString::to_string),
         concurrent_run_limit: args.concurrent_run_limit,
@@ -100,10 +111,33 @@ pub(crate) async fn execute(context: &Context, args: ServeArgs) -> CommandResult
     tokio::select! {
         () = signal.received() => {}
         error = failed(runner.as_mut()) => return Err(runner_failure(&error)),
+        never = reload(&server, hang_up) => match never {},
     }
     tokio::select! {
         () = stop(server, runner, drain) => Ok(Exit::Done),
         () = signal.received() => Ok(Exit::Interrupted),
+    }
+}
+
+fn tls_files(args: &ServeArgs) -> Option<TlsFiles> {
+    Some(TlsFiles {
+        cert: args.tls_cert.clone()?,
+        key: args.tls_key.clone()?,
+    })
+}
+
+/// Reads the certificate files again whenever the operator says so.
+async fn reload(server: &RunningServer, mut hang_up: HangUp) -> Infallible {
+    loop {
+        hang_up.received().await;
+        match server.tls_reload() {
+            Ok(true) => tracing::info!("another certificate is in use"),
+            Ok(false) => tracing::info!("the certificate files have not changed"),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a replaced certificate is not used");
+            }
+        }
     }
 }
 
@@ -133,7 +167,7 @@ async fn start_runner(
     token: &TokenSecret,
     data_dir: &Path,
 ) -> Result<RunningRunner, Failure> {
-    let url = format!("http://{}", loopback_of(server.address()));
+    let url = format!("http://{}", loopback_of(server.runner_address()));
     let url: ServerUrl = url
         .parse()
         .map_err(|error| Failure::of("server_url", &error))?;
@@ -206,6 +240,8 @@ fn start_failure(error: &StartError) -> Failure {
         StartError::DataDir(in_use @ DataDirError::InUse { .. }) => {
             Failure::new(Exit::Failed, "data_dir_in_use", in_use.to_string())
         }
+        StartError::Tls(_) => Failure::of("tls", error)
+            .hint("Give a certificate and its key in PEM: --tls-cert FILE --tls-key FILE"),
         StartError::Listen { .. } => {
             Failure::of("listen", error).hint("Take another address: vm0 serve --listen HOST:PORT")
         }

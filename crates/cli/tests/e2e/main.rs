@@ -18,5 +18,6 @@ mod outcomes;
 mod runs;
 mod sandboxes;
 mod secrets;
+mod serve_tls;
 mod sessions;
 mod tls;

@@ -10,6 +10,7 @@ crate::on_each_sandbox!(
     private_destinations_are_refused_and_logged,
     an_opened_port_is_reached_only_by_rule,
     without_network_there_is_no_proxy,
+    a_policy_is_changed_while_the_run_goes_on,
     there_is_no_dns_and_no_interface,
 );
 
@@ -143,6 +144,76 @@ async fn without_network_there_is_no_proxy(kind: &str) {
     let output = run["output"].as_str().expect("an output");
     assert!(output.starts_with("0\n"), "{output}");
     assert!(output.contains("refused"), "{output}");
+}
+
+/// Asks once and again, and says what came of it when it is another than before.
+const ASK_AGAIN: &str = "while :; do code=$(curl -s -m 5 -o /dev/null -w '%{http_code}' $URL); \
+    [ \"$code\" = \"$last\" ] || echo \"code $code\"; last=$code; sleep 0.05; done";
+
+async fn a_policy_is_changed_while_the_run_goes_on(kind: &str) {
+    let port = upstream().await;
+    let server = options(kind)
+        .arg("--allow-private")
+        .arg(format!("127.0.0.1/32:{port}"))
+        .start();
+    let api = server.api();
+    let rule = json!({ "domain": "host.vm0.internal", "ports": [port], "action": "allow" });
+    let open = json!({ "mode": "allowlist", "rules": [rule] });
+    api.agent(&agent(&open)).await;
+    let prompt = format!("URL=http://host.vm0.internal:{port}/\n{ASK_AGAIN}");
+    let run = api
+        .run(&json!({ "agent": "caller", "prompt": prompt }))
+        .await;
+    let says = async |wanted: &str, times: usize| {
+        let seen = std::cell::Cell::new(0);
+        let is_last = |data: &Value| {
+            seen.set(seen.get() + usize::from(data["text"] == wanted));
+            seen.get() == times
+        };
+        api.run_event(&run, is_last).await;
+    };
+    says("code 200", 1).await;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let change = |policy: &Value| {
+        let file = directory.path().join("policy.yaml");
+        std::fs::write(&file, policy.to_string()).expect("a file");
+        let mut command = server.client(directory.path(), &["run", "network", &run, "--file"]);
+        let output = command.arg(&file).output().expect("vm0 runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+    };
+    change(&json!({ "mode": "none" }));
+    says("code 403", 1).await;
+    change(&open);
+    says("code 200", 2).await;
+    change(&json!({ "network": { "mode": "allowlist" } }));
+    says("code 403", 2).await;
+    api.post(&format!("/v1/runs/{run}/cancel"), &json!({}))
+        .await
+        .expect(200);
+    for text in ["mode none", "mode allowlist, 1 rule", "mode allowlist"] {
+        let line = format!("[sandbox:run-agent] network policy changed: {text}");
+        system_log_has(&api, &run, &line).await;
+    }
+}
+
+/// Waits for a line of the system log.
+async fn system_log_has(api: &vm0_testkit::Api, run: &str, line: &str) {
+    let waiting = async {
+        loop {
+            let logs = api
+                .get(&format!("/v1/runs/{run}/logs?type=system&limit=100"))
+                .await
+                .expect(200);
+            let entries = logs["data"].as_array().expect("entries");
+            if entries.iter().any(|entry| entry["message"] == line) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await;
+    waited.unwrap_or_else(|_| panic!("no line '{line}'"));
 }
 
 async fn there_is_no_dns_and_no_interface(kind: &str) {

@@ -15,6 +15,7 @@ mod host;
 mod image;
 mod mount_fields;
 mod network_fields;
+mod network_section;
 mod node;
 mod problem;
 mod schema;
@@ -30,6 +31,7 @@ pub use agent::{
 };
 pub use document::{from_yaml, problem_at, yaml_value};
 pub use host::HostPattern;
+pub use network_section::network_policy;
 pub use problem::Problem;
 pub use schema::{config_schema, config_schema_json};
 pub use skill::{SkillSource, SkillSourceError};

@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod auth;
 pub mod exec;
+pub mod network;
 pub mod page;
 pub mod runner;
 pub mod runs;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `POST /claim` | [`ClaimRequest`] → [`Claim`], or 204 after [`CLAIM_WAIT`](crate::limits::CLAIM_WAIT) without a run |
 //! | `POST /runs/:id/renew` | [`RenewRequest`] → [`RenewAnswer`] |
-//! | `POST /runs/:id/watch` | [`WatchRequest`] → [`WatchAnswer`] as soon as the run is terminal or other commands wait than the runner knows of, or after `CLAIM_WAIT` |
+//! | `POST /runs/:id/watch` | [`WatchRequest`] → [`WatchAnswer`] as soon as the run is terminal or its network policy changes or other commands wait than the runner knows of, or after `CLAIM_WAIT` |
 //! | `GET /runs/:id/execs/:exec_id?epoch=` | WebSocket of a command ([`crate::wire::exec`]), in which the runner answers |
 //! | `POST /runs/:id/started` | [`StartedReport`] → 204 |
 //! | `POST /runs/:id/events` | [`EventBatch`] → [`BatchAnswer`] |
@@ -31,6 +31,7 @@ use crate::id::{
     AgentVersionId, ExecId, HistoryId, ManifestId, RunId, SessionId, StorageId, VersionId,
 };
 use crate::lease::{Epoch, Lease};
+use crate::network::NetworkPolicy;
 use crate::run::RunStatus;
 use crate::time::Timestamp;
 use crate::wire::runs::Usage;
@@ -91,6 +92,19 @@ pub struct RunSpec {
     pub session_id: Option<SessionId>,
     /// The conversation to resume.
     pub conversation: Option<Conversation>,
+    /// What takes the place of `network` of the configuration, if it was changed while the run
+    /// was pending. A sandbox of such a run has a proxy, whatever the mode.
+    #[serde(default)]
+    pub network: Option<NetworkChange>,
+}
+
+/// A network policy that took the place of that of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkChange {
+    /// Number of the change, from 1 for each run.
+    pub revision: u64,
+    /// What is in force since.
+    pub policy: NetworkPolicy,
 }
 
 impl fmt::Debug for RunSpec {
@@ -185,6 +199,10 @@ pub struct WatchRequest {
     /// Commands that wait for the runner, as far as it knows.
     #[serde(default)]
     pub execs: Vec<ExecId>,
+    /// The last change of the network policy that the runner knows of, 0 for that of the
+    /// configuration; `None` if it does not follow them.
+    #[serde(default)]
+    pub network_revision: Option<u64>,
 }
 
 /// What has happened to a run.
@@ -195,6 +213,9 @@ pub struct WatchAnswer {
     /// Commands that wait for the runner to connect to them.
     #[serde(default)]
     pub execs: Vec<ExecId>,
+    /// The last change of the network policy, if the runner does not know of it.
+    #[serde(default)]
+    pub network: Option<NetworkChange>,
 }
 
 /// The agent process has started.

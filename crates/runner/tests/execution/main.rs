@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use vm0_blob::{Content, Manifest};
-use vm0_model::wire::runner::{ArtifactMount, MountedVersion, RunSpec};
+use vm0_model::network::{NetworkMode, NetworkPolicy};
+use vm0_model::wire::runner::{ArtifactMount, MountedVersion, NetworkChange, RunSpec};
 use vm0_model::{AgentVersionId, ManifestId, RunId, RunStatus, StorageId, Timestamp, VersionId};
 use vm0_runner::{Runner, RunnerConfig, RunningRunner, SandboxChoice};
 
@@ -131,6 +132,7 @@ fn agent(agent: Value, prompt: &str) -> RunSpec {
         bundle: None,
         session_id: None,
         conversation: None,
+        network: None,
     }
 }
 
@@ -333,6 +335,50 @@ async fn a_cancel_stops_the_agent_at_once_and_salvages_its_files() {
         ["file:2"]
     );
     fixture.assert_nothing_left().await;
+}
+
+/// The texts of the log about the network policy.
+fn policies(run: &ServerRun) -> Vec<String> {
+    let texts = run.logs.iter().filter_map(|entry| {
+        let (_, text) = entry.message.split_once("network policy changed")?;
+        Some(text.to_owned())
+    });
+    texts.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_the_network_policy_are_followed_also_after_an_interruption() {
+    let fixture = fixture().await;
+    let server = &fixture.server;
+    let change = |revision, mode| NetworkChange {
+        revision,
+        policy: NetworkPolicy {
+            mode,
+            ..NetworkPolicy::default()
+        },
+    };
+    let mut spec = shell("echo up; sleep 60");
+    spec.network = Some(change(1, NetworkMode::None));
+    let id = server.submit(spec);
+    server.wait(id, |run| !texts(run).is_empty()).await;
+    server.set_network(id, change(2, NetworkMode::Allowlist));
+    server.wait(id, |run| policies(run).len() == 2).await;
+    server.lock().hold = Some("/watch");
+    server.set_network(id, change(3, NetworkMode::Public));
+    server.set_network(id, change(4, NetworkMode::None));
+    server.lock().hold = None;
+    let run = server.wait(id, |run| policies(run).len() >= 3).await;
+    let seen = policies(&run);
+    assert_eq!(
+        seen[..2],
+        [" before the start: mode none", ": mode allowlist"]
+    );
+    server
+        .wait(id, |run| {
+            policies(run).last().map(String::as_str) == Some(": mode none")
+        })
+        .await;
+    server.set_status(id, RunStatus::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use vm0_model::event::{LogEntry, MetricSample, NewEvent};
 use vm0_model::wire::runner::{
-    Claim, EventBatch, FinishReport, LogBatch, MetricBatch, RunSpec, SalvageReport, StartedReport,
+    Claim, EventBatch, FinishReport, LogBatch, MetricBatch, NetworkChange, RunSpec, SalvageReport,
+    StartedReport,
 };
 use vm0_model::{Epoch, Lease, RunId, RunStatus, Timestamp};
 
@@ -36,6 +37,7 @@ pub(crate) struct ServerRun {
 pub(crate) struct Inner {
     pending: VecDeque<RunSpec>,
     pub(crate) runs: HashMap<RunId, ServerRun>,
+    networks: HashMap<RunId, NetworkChange>,
     pub(crate) objects: HashMap<String, Vec<u8>>,
     /// Requests whose path contains this are not answered.
     pub(crate) hold: Option<&'static str>,
@@ -81,6 +83,11 @@ impl TestServer {
 
     pub(crate) fn set_status(&self, id: RunId, status: RunStatus) {
         self.lock().runs.get_mut(&id).unwrap().status = status;
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn set_network(&self, id: RunId, change: NetworkChange) {
+        self.lock().networks.insert(id, change);
         self.changed.notify_waiters();
     }
 
@@ -228,15 +235,18 @@ impl TestServer {
     }
 
     async fn renew(&self, id: RunId, wait: bool, body: &[u8]) -> Result<Value, Response> {
-        let epoch = Epoch(parse::<Value>(body)["epoch"].as_i64().unwrap());
+        let body = parse::<Value>(body);
+        let epoch = Epoch(body["epoch"].as_i64().unwrap());
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         loop {
             let changed = self.changed.notified();
             let status = self.with(id, epoch, |run| run.status)?;
             let late = tokio::time::Instant::now() >= deadline;
-            if !wait || status.is_terminal() || late {
+            let network = self.lock().networks.get(&id).cloned();
+            let network = network.filter(|it| body["network_revision"] != json!(it.revision));
+            if !wait || status.is_terminal() || late || network.is_some() {
                 let expires_at = Timestamp::from_millis(i64::from(u32::MAX));
-                return Ok(json!({"expires_at": expires_at, "status": status}));
+                return Ok(json!({"expires_at": expires_at, "status": status, "network": network}));
             }
             let _late = tokio::time::timeout_at(deadline, changed).await;
         }

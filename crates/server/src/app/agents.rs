@@ -86,7 +86,11 @@ impl App {
     pub(crate) async fn agent_delete(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
         let unknown = || ApiError::not_found("agent", id);
         let agent = id.parse().map_err(|_| unknown())?;
-        match self.store.agent_delete(caller.user.id, agent).await? {
+        match self
+            .acting(caller)
+            .agent_delete(caller.user.id, agent)
+            .await?
+        {
             AgentDeleteOutcome::Deleted => Ok(()),
             AgentDeleteOutcome::NotFound => Err(unknown().into()),
             AgentDeleteOutcome::ActiveRuns => {

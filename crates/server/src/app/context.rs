@@ -1,6 +1,5 @@
 //! What every operation works with.
 
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use vm0_model::UserId;
 use vm0_model::token::TokenHash;
 use vm0_store::Store;
 
+use super::auth_limit::{AuthLimit, ClientNetwork};
 use super::execs::Execs;
 use super::monitor::ObjectCount;
 use super::token_use::TokenUse;
@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) public_url: String,
     /// Scheme, host and port of it.
     pub(crate) public_origin: String,
+    /// Whether the server itself speaks TLS.
+    pub(crate) has_tls: bool,
     /// The name that is proposed to the first user.
     pub(crate) first_user_name: String,
     /// Pending and running runs per user; 0 means any number.
@@ -65,9 +67,11 @@ pub(crate) struct Context {
     pub(crate) execs: Arc<Execs>,
     pub(crate) token_use: TokenUse,
     /// Programs that an address lets ask to sign in.
-    pub(crate) device_starts: Tries<IpAddr>,
+    pub(crate) device_starts: Tries<ClientNetwork>,
     /// Wrong user codes.
     pub(crate) code_tries: Tries<UserId>,
+    /// Failed authentications.
+    pub(crate) auth_limit: AuthLimit,
     pub(crate) meters: Meters,
     pub(crate) object_count: ObjectCount,
     pub(crate) settings: Settings,

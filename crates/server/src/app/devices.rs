@@ -14,6 +14,7 @@ use vm0_store::record::{
     DeviceRedeemOutcome, DeviceTokenRecord, NewDevice,
 };
 
+use super::auth_limit::Client;
 use super::context::App;
 use super::error::AppError;
 use super::page_sessions::PageCaller;
@@ -69,7 +70,7 @@ impl App {
         origin: &DeviceOrigin,
     ) -> Result<DeviceCode, AppError> {
         let now = clock::now();
-        self.device_starts.take(network_of(origin.peer), now)?;
+        self.device_starts.take(origin.peer.into(), now)?;
         for _ in 0..CODES {
             let Some(code) = UserCode::from_bytes(rand::random()) else {
                 continue;
@@ -117,6 +118,7 @@ impl App {
     pub(crate) async fn device_redeem(
         &self,
         device_code: &str,
+        client: &Client,
     ) -> Result<Result<DeviceToken, DeviceFault>, AppError> {
         let Ok(code) = device_code.parse::<BearerSecret>() else {
             return Ok(Err(DeviceFault::ExpiredToken));
@@ -133,20 +135,22 @@ impl App {
         };
         let hash = code.hash();
         let redeem = DeviceRedeem { hash, token, now };
-        Ok(match self.store.device_redeem(redeem).await? {
-            DeviceRedeemOutcome::Pending => Err(DeviceFault::AuthorizationPending),
-            DeviceRedeemOutcome::SlowDown => Err(DeviceFault::SlowDown),
-            DeviceRedeemOutcome::Denied => Err(DeviceFault::AccessDenied),
-            DeviceRedeemOutcome::Expired => Err(DeviceFault::ExpiredToken),
-            DeviceRedeemOutcome::Granted(user) => {
-                tracing::info!(user = user.name, "a program has signed in");
-                Ok(DeviceToken {
-                    access_token: secret.expose().to_owned(),
-                    token_type: "Bearer".to_owned(),
-                    expires_in: u64::from(days) * 24 * 3600,
-                })
-            }
-        })
+        Ok(
+            match self.acting_device(client).device_redeem(redeem).await? {
+                DeviceRedeemOutcome::Pending => Err(DeviceFault::AuthorizationPending),
+                DeviceRedeemOutcome::SlowDown => Err(DeviceFault::SlowDown),
+                DeviceRedeemOutcome::Denied => Err(DeviceFault::AccessDenied),
+                DeviceRedeemOutcome::Expired => Err(DeviceFault::ExpiredToken),
+                DeviceRedeemOutcome::Granted(user) => {
+                    tracing::info!(user = user.name, "a program has signed in");
+                    Ok(DeviceToken {
+                        access_token: secret.expose().to_owned(),
+                        token_type: "Bearer".to_owned(),
+                        expires_in: u64::from(days) * 24 * 3600,
+                    })
+                }
+            },
+        )
     }
 
     /// What a user finds under the code that was typed.
@@ -186,10 +190,12 @@ impl App {
             approved,
             now: clock::now(),
         };
-        Ok(match self.store.device_decide(decision).await? {
-            DeviceDecideOutcome::Unknown => DeviceFound::Unknown,
-            DeviceDecideOutcome::Known(view) => found_of(view, ask),
-        })
+        Ok(
+            match self.acting_on_page(caller).device_decide(decision).await? {
+                DeviceDecideOutcome::Unknown => DeviceFound::Unknown,
+                DeviceDecideOutcome::Known(view) => found_of(view, ask),
+            },
+        )
     }
 }
 
@@ -218,30 +224,5 @@ fn found_of(view: DeviceView, ask: DeviceAsk) -> DeviceFound {
         DeviceView::Open => DeviceFound::Open(ask),
         DeviceView::Decided => DeviceFound::Decided,
         DeviceView::Expired => DeviceFound::Expired,
-    }
-}
-
-/// The address, or of IPv6 the network of 64 bits, all of which one caller has.
-fn network_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() >> 64 << 64;
-            IpAddr::V6(network.into())
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_caller_is_one_address_or_one_network() {
-        let network = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1:2:3"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
-        assert_ne!(network("10.0.0.1"), network("10.0.0.2"));
     }
 }

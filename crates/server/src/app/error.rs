@@ -63,6 +63,10 @@ impl AppError {
                 ErrorCode::ServiceUnavailable,
                 "The service is temporarily unavailable. Please try again later.",
             ),
+            Self::TooMany { .. } => ApiError::new(
+                ErrorCode::RateLimitExceeded,
+                "Too many requests. Please try again later.",
+            ),
             _ => ApiError::new(
                 ErrorCode::InternalError,
                 "An internal error occurred. Please try again later.",

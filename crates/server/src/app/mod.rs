@@ -1,6 +1,8 @@
 //! What the server does, without HTTP: one operation per endpoint, over the store and the blobs.
 
 mod agents;
+mod audit;
+mod auth_limit;
 mod bundles;
 mod context;
 mod cursor;
@@ -32,6 +34,8 @@ mod uploads;
 mod variables;
 mod wakeups;
 
+pub(crate) use audit::operator;
+pub(crate) use auth_limit::{AuthLimit, Client};
 pub(crate) use context::{App, Context, Phase, Settings};
 pub(crate) use cursor::PageRequest;
 pub(crate) use devices::{DeviceAsk, DeviceFound, DeviceOrigin};

@@ -6,6 +6,7 @@ use vm0_model::bearer::BearerSecret;
 use vm0_model::{Timestamp, TokenId, UserId, limits};
 use vm0_store::record::{NewPageSession, UserRecord};
 
+use super::auth_limit::Client;
 use super::context::App;
 use super::error::AppError;
 use crate::clock;
@@ -17,6 +18,8 @@ const FORM: &str = "page form";
 pub(crate) struct PageCaller {
     /// The user.
     pub(crate) user: UserRecord,
+    /// Where it asks from.
+    pub(crate) address: Option<String>,
     /// Hash of the session's secret.
     session: String,
 }
@@ -43,32 +46,31 @@ impl PageSession {
     pub(super) fn expires_at(&self, now: Timestamp) -> Timestamp {
         clock::after(now, self.lives)
     }
-}
 
-impl App {
-    /// Begins a session of this user.
-    pub(super) async fn page_session_create(
+    /// Its row, as one of this user.
+    pub(super) fn row(
         &self,
-        session: &PageSession,
         user: UserId,
         token: Option<TokenId>,
         now: Timestamp,
-    ) -> Result<(), AppError> {
-        let row = NewPageSession {
-            hash: session.secret.hash(),
+    ) -> NewPageSession {
+        NewPageSession {
+            hash: self.secret.hash(),
             user,
             token,
-            expires_at: session.expires_at(now),
+            expires_at: self.expires_at(now),
             now,
             kept: limits::PAGE_SESSIONS_MAX,
-        };
-        Ok(self.store.page_session_create(row).await?)
+        }
     }
+}
 
+impl App {
     /// The user whose cookie this is.
     pub(crate) async fn page_session_find(
         &self,
         cookie: &str,
+        client: &Client,
     ) -> Result<Option<PageCaller>, AppError> {
         let Ok(secret) = cookie.parse::<BearerSecret>() else {
             return Ok(None);
@@ -79,6 +81,7 @@ impl App {
         let alive = found.filter(|found| found.expires_at > now);
         Ok(alive.map(|found| PageCaller {
             user: found.user,
+            address: client.address.clone(),
             session,
         }))
     }

@@ -178,7 +178,12 @@ impl App {
             body,
             idempotency_key: Some(Ok(key)),
         };
-        match self.run_create(&Caller { user }, request).await {
+        let caller = Caller {
+            user,
+            token: None,
+            address: None,
+        };
+        match self.run_create(&caller, request).await {
             Ok(run) => Ok(Ok(run.run.id)),
             Err(AppError::Api(refusal)) => Ok(Err(refusal.message)),
             Err(error) => Err(error),

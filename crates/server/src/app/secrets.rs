@@ -58,12 +58,16 @@ impl App {
             sealed: self.keys.seal_secret(user_id, name, &value)?,
             now: clock::now(),
         };
-        Ok(self.store.secret_put(put).await?.map(secret))
+        Ok(self.acting(caller).secret_put(put).await?.map(secret))
     }
 
     /// Deletes a secret.
     pub(crate) async fn secret_delete(&self, caller: &Caller, name: &str) -> Result<(), AppError> {
-        if self.store.secret_delete(caller.user.id, name).await? {
+        let deleted = self
+            .acting(caller)
+            .secret_delete(caller.user.id, name)
+            .await?;
+        if deleted {
             Ok(())
         } else {
             Err(ApiError::not_found("secret", name).into())

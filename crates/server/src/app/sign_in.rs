@@ -7,6 +7,7 @@ use vm0_model::{UserId, limits};
 use vm0_store::StoreError;
 use vm0_store::record::{NewSignInLink, SignInLinkOutcome, SignInLinkUse, TokenOwner, UserRecord};
 
+use super::auth_limit::Client;
 use super::context::App;
 use super::error::AppError;
 use super::page_sessions::{PageCaller, PageSession};
@@ -90,7 +91,20 @@ impl App {
     }
 
     /// What a link is good for. To look at it does not use it: programs that preview links do.
-    pub(crate) async fn sign_in_link_view(&self, link: &str) -> Result<LinkView, AppError> {
+    pub(crate) async fn sign_in_link_view(
+        &self,
+        link: &str,
+        client: &Client,
+    ) -> Result<LinkView, AppError> {
+        self.auth_limit.check(client.network)?;
+        let view = self.sign_in_link_find(link).await?;
+        if let (LinkView::Dead(LinkFault::Unknown), Some(network)) = (&view, client.network) {
+            self.auth_limit.failed(network, clock::now())?;
+        }
+        Ok(view)
+    }
+
+    async fn sign_in_link_find(&self, link: &str) -> Result<LinkView, AppError> {
         let Ok(secret) = link.parse::<BearerSecret>() else {
             return Ok(LinkView::Dead(LinkFault::Unknown));
         };
@@ -113,7 +127,13 @@ impl App {
         &self,
         link: &str,
         name: Option<&str>,
+        client: &Client,
     ) -> Result<LinkUsed, AppError> {
+        let name_of = match self.sign_in_link_view(link, client).await? {
+            LinkView::Dead(fault) => return Ok(LinkUsed::Dead(fault)),
+            LinkView::First { .. } => name.unwrap_or_default().to_owned(),
+            LinkView::User(user) => user.name,
+        };
         let Ok(secret) = link.parse::<BearerSecret>() else {
             return Ok(LinkUsed::Dead(LinkFault::Unknown));
         };
@@ -133,30 +153,45 @@ impl App {
             sessions_kept: limits::PAGE_SESSIONS_MAX,
             now,
         };
-        Ok(match self.store.sign_in_link_use(used).await? {
-            SignInLinkOutcome::SignedIn(user) => {
-                tracing::info!(user = user.name, "signed in by a link");
-                LinkUsed::SignedIn(session)
-            }
-            SignInLinkOutcome::Unnamed => LinkUsed::BadName,
-            SignInLinkOutcome::Unknown => LinkUsed::Dead(LinkFault::Unknown),
-            SignInLinkOutcome::Used => LinkUsed::Dead(LinkFault::Used),
-            SignInLinkOutcome::Expired => LinkUsed::Dead(LinkFault::Expired),
-            SignInLinkOutcome::NotFirst => LinkUsed::Dead(LinkFault::NotFirst),
-        })
+        Ok(
+            match self
+                .signing_in(&name_of, None, client)
+                .sign_in_link_use(used)
+                .await?
+            {
+                SignInLinkOutcome::SignedIn(user) => {
+                    tracing::info!(user = user.name, "signed in by a link");
+                    LinkUsed::SignedIn(session)
+                }
+                SignInLinkOutcome::Unnamed => LinkUsed::BadName,
+                SignInLinkOutcome::Unknown => LinkUsed::Dead(LinkFault::Unknown),
+                SignInLinkOutcome::Used => LinkUsed::Dead(LinkFault::Used),
+                SignInLinkOutcome::Expired => LinkUsed::Dead(LinkFault::Expired),
+                SignInLinkOutcome::NotFirst => LinkUsed::Dead(LinkFault::NotFirst),
+            },
+        )
     }
 
     /// Signs in the user whose token this is.
-    pub(crate) async fn sign_in_by_token(&self, token: &str) -> Result<PageSession, AppError> {
-        let secret = parse(Some(token.trim()), TokenKind::Live)?;
-        let token = self.token_valid(&secret).await?;
-        let TokenOwner::User(user) = token.owner else {
-            return Err(refused());
+    pub(crate) async fn sign_in_by_token(
+        &self,
+        token: &str,
+        client: &Client,
+    ) -> Result<PageSession, AppError> {
+        let proof = async {
+            let secret = parse(Some(token.trim()), TokenKind::Live)?;
+            let token = self.token_valid(&secret).await?;
+            match &token.owner {
+                TokenOwner::User(user) => Ok((user.clone(), token)),
+                TokenOwner::Runner(_) => Err(refused()),
+            }
         };
+        let (user, token) = self.auth_limit.judge(client.network, None, proof).await?;
         let now = clock::now();
         let session = PageSession::fresh(now, token.expires_at);
-        self.page_session_create(&session, user.id, Some(token.id), now)
-            .await?;
+        let store = self.signing_in(&user.name, Some(token.id), client);
+        let row = session.row(user.id, Some(token.id), now);
+        store.page_session_create(row).await?;
         tracing::info!(user = user.name, "signed in by a token");
         Ok(session)
     }

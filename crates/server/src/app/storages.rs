@@ -82,7 +82,7 @@ impl App {
         let unknown = || ApiError::not_found(kind.as_str(), id);
         let storage = id.parse().map_err(|_| unknown())?;
         let deleted = self
-            .store
+            .acting(caller)
             .storage_delete(caller.user.id, kind, storage)
             .await?;
         for upload in deleted.ok_or_else(unknown)? {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use vm0_model::token::{TokenKind, TokenSecret};
+use vm0_model::token::{TokenHash, TokenKind, TokenSecret};
 use vm0_model::wire::page::Page;
 use vm0_model::wire::tokens::{Token, TokenCreate, TokenCreated};
 use vm0_model::{ApiError, ErrorCode, Timestamp, TokenId, limits};
 use vm0_store::record::{TokenOwner, TokenRecord, UserRecord, UserTokenRecord};
 
+use super::auth_limit::Client;
 use super::context::App;
 use super::cursor::{self, PageRequest};
 use super::error::AppError;
@@ -24,6 +25,10 @@ const BUILTIN_RUNNER: &str = "builtin";
 pub(crate) struct Caller {
     /// The user.
     pub(crate) user: UserRecord,
+    /// The token that it used.
+    pub(crate) token: Option<TokenId>,
+    /// Where it asks from.
+    pub(crate) address: Option<String>,
 }
 
 /// An authenticated runner.
@@ -31,6 +36,8 @@ pub(crate) struct Caller {
 pub(crate) struct RunnerCaller {
     /// Its name.
     pub(crate) name: String,
+    /// The token that it used; none of the one in this process.
+    pub(crate) token: Option<TokenId>,
 }
 
 pub(super) fn refused() -> AppError {
@@ -39,11 +46,28 @@ pub(super) fn refused() -> AppError {
 
 impl App {
     /// The user whose token this is.
-    pub(crate) async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AppError> {
+    pub(crate) async fn authenticate(
+        &self,
+        bearer: Option<&str>,
+        client: &Client,
+    ) -> Result<Caller, AppError> {
+        let proof = self.authenticate_user(bearer, client);
+        self.judge(bearer, client, proof).await
+    }
+
+    async fn authenticate_user(
+        &self,
+        bearer: Option<&str>,
+        client: &Client,
+    ) -> Result<Caller, AppError> {
         let secret = parse(bearer, TokenKind::Live)?;
         let token = self.token_valid(&secret).await?;
         match token.owner {
-            TokenOwner::User(user) => Ok(Caller { user }),
+            TokenOwner::User(user) => Ok(Caller {
+                user,
+                token: Some(token.id),
+                address: client.address.clone(),
+            }),
             TokenOwner::Runner(_) => Err(refused()),
         }
     }
@@ -52,19 +76,45 @@ impl App {
     pub(crate) async fn authenticate_runner(
         &self,
         bearer: Option<&str>,
+        client: &Client,
     ) -> Result<RunnerCaller, AppError> {
-        let secret = parse(bearer, TokenKind::Runner)?;
         // Hashes are compared, so the time of the comparison tells nothing about the token.
-        if self.settings.builtin_runner_token == Some(secret.hash()) {
+        let builtin = self.settings.builtin_runner_token;
+        if builtin.is_some() && hash_of(bearer) == builtin {
             return Ok(RunnerCaller {
                 name: BUILTIN_RUNNER.to_owned(),
+                token: None,
             });
         }
+        let proof = self.authenticate_stored_runner(bearer);
+        self.judge(bearer, client, proof).await
+    }
+
+    async fn authenticate_stored_runner(
+        &self,
+        bearer: Option<&str>,
+    ) -> Result<RunnerCaller, AppError> {
+        let secret = parse(bearer, TokenKind::Runner)?;
         let token = self.token_valid(&secret).await?;
         match token.owner {
-            TokenOwner::Runner(name) => Ok(RunnerCaller { name }),
+            TokenOwner::Runner(name) => Ok(RunnerCaller {
+                name,
+                token: Some(token.id),
+            }),
             TokenOwner::User(_) => Err(refused()),
         }
+    }
+
+    /// What brings no token at all is refused, but is no try.
+    async fn judge<T>(
+        &self,
+        bearer: Option<&str>,
+        client: &Client,
+        proof: impl Future<Output = Result<T, AppError>>,
+    ) -> Result<T, AppError> {
+        let client = client.network.filter(|_| bearer.is_some());
+        let limit = &self.auth_limit;
+        limit.judge(client, hash_of(bearer), proof).await
     }
 
     pub(super) async fn token_valid(&self, secret: &TokenSecret) -> Result<TokenRecord, AppError> {
@@ -117,7 +167,7 @@ impl App {
             expires_at: expiry(now, days),
             created_at: now,
         };
-        self.store.token_create(row).await?;
+        self.acting(caller).token_create(row).await?;
         Ok(TokenCreated {
             token,
             secret: secret.expose().to_owned(),
@@ -135,7 +185,11 @@ impl App {
     /// Deletes a token of the caller, which may be the one in use.
     pub(crate) async fn token_delete(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
         let key = token_id(id)?;
-        if !self.store.token_delete(caller.user.id, key).await? {
+        let deleted = self
+            .acting(caller)
+            .token_delete(caller.user.id, key)
+            .await?;
+        if !deleted {
             return Err(ApiError::not_found("token", id).into());
         }
         self.token_use.forget(key);
@@ -185,6 +239,12 @@ pub(super) fn expiry(now: Timestamp, days: u32) -> Timestamp {
 
 fn token_id(id: &str) -> Result<TokenId, ApiError> {
     id.parse().map_err(|_| ApiError::not_found("token", id))
+}
+
+/// The hash of what is written like a token.
+fn hash_of(bearer: Option<&str>) -> Option<TokenHash> {
+    let secret: TokenSecret = bearer?.parse().ok()?;
+    Some(secret.hash())
 }
 
 pub(super) fn parse(bearer: Option<&str>, kind: TokenKind) -> Result<TokenSecret, AppError> {

@@ -26,6 +26,15 @@ struct Count {
     taken: u32,
 }
 
+impl Count {
+    fn exhausted(&self, now: Timestamp) -> AppError {
+        let left = self.ends_at.millis_since(now).max(0).unsigned_abs();
+        AppError::TooMany {
+            retry_after: Duration::from_millis(left),
+        }
+    }
+}
+
 impl<K: Eq + Hash> Tries<K> {
     /// At most `max` tries in a window that begins with the first.
     pub(crate) fn new(max: u32, window: Duration) -> Self {
@@ -57,13 +66,19 @@ impl<K: Eq + Hash> Tries<K> {
             *count = Count { ends_at, taken: 0 };
         }
         if count.taken >= self.max {
-            let left = count.ends_at.millis_since(now).max(0).unsigned_abs();
-            return Err(AppError::TooMany {
-                retry_after: Duration::from_millis(left),
-            });
+            return Err(count.exhausted(now));
         }
         count.taken += 1;
         Ok(())
+    }
+
+    /// Whether a try is left, which stays.
+    pub(super) fn check(&self, key: &K, now: Timestamp) -> Result<(), AppError> {
+        let counts = self.counts();
+        match counts.get(key).filter(|count| count.ends_at > now) {
+            Some(count) if count.taken >= self.max => Err(count.exhausted(now)),
+            _ => Ok(()),
+        }
     }
 
     /// Gives a try back that was none.

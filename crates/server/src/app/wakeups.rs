@@ -20,6 +20,8 @@ pub(crate) struct RunChanges {
     pub(crate) states: u64,
     /// Changes of the commands that wait for its runner.
     pub(crate) execs: u64,
+    /// Changes of its network policy.
+    pub(crate) networks: u64,
 }
 
 /// A run that somebody watches.
@@ -73,6 +75,11 @@ impl Wakeups {
     /// Other commands wait for the runner of this run.
     pub(crate) fn run_execs(&self, run: RunId) {
         self.change(run, |changes| changes.execs += 1);
+    }
+
+    /// This run has another network policy.
+    pub(crate) fn run_network(&self, run: RunId) {
+        self.change(run, |changes| changes.networks += 1);
     }
 
     /// A run has been queued.

@@ -1,5 +1,7 @@
 //! What nothing refers to.
 
+use vm0_store::record::AuditAction;
+
 use crate::app::App;
 use crate::gc::{Collector, GcReport};
 
@@ -15,6 +17,16 @@ pub(super) async fn collect(app: &App) {
     let swept = collector.sweep(&mut report).await;
     if report.bytes > 0 {
         tracing::info!(bytes = report.bytes, items = ?report.items, "garbage was removed");
+    }
+    if let Some(summary) = report.summary() {
+        let noted = app
+            .acting_server()
+            .audit_note(AuditAction::Gc, summary)
+            .await;
+        if let Err(error) = noted {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "a removal was not written to the audit");
+        }
     }
     if let Err(error) = swept {
         let error: &dyn std::error::Error = &error;

@@ -1,6 +1,7 @@
 //! What time demands: schedules are due, leases, upload sessions and sign-ins expire, uses of tokens
 //! are recorded, what nothing refers to is removed.
 
+mod certificates;
 mod garbage;
 mod leases;
 mod schedules;

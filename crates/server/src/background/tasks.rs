@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{garbage, leases, schedules, sign_in, tokens, uploads};
+use super::{certificates, garbage, leases, schedules, sign_in, tokens, uploads};
 use crate::app::App;
+use crate::tls::Tls;
 
 const LEASES_INTERVAL: Duration = Duration::from_secs(2);
 const SCHEDULES_INTERVAL: Duration = Duration::from_secs(1);
@@ -16,8 +17,11 @@ const TOKENS_INTERVAL: Duration = Duration::from_secs(3);
 const UPLOADS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Starts all tasks; they end when the set is dropped.
-pub(crate) fn start(app: &App) -> JoinSet<()> {
+pub(crate) fn start(app: &App, tls: Option<Tls>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    if let Some(tls) = tls {
+        tasks.spawn(certificates::follow(tls));
+    }
     tasks.spawn(every(LEASES_INTERVAL, app.clone(), |app| async move {
         leases::expire(&app).await
     }));

@@ -5,11 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use vm0_blob::Blobs;
 use vm0_model::limits;
-use vm0_store::{GarbageStore, SqliteStore};
+use vm0_store::record::AuditAction;
+use vm0_store::{AuditStore, GarbageStore, SqliteStore};
 
 use super::collector::Collector;
 use super::error::GcError;
 use super::report::GcReport;
+use crate::app::operator;
 use crate::clock;
 use crate::data_dir::DataDir;
 
@@ -70,5 +72,9 @@ pub async fn gc(data_dir: &Path, options: GcOptions) -> Result<GcReport, GcError
     let archives = archives.map_err(GcError::Archives)?;
     let bytes = archives.iter().sum();
     report.add("kept archive", archives.len() as u64, bytes);
+    if let Some(summary) = report.summary() {
+        let acting = store.acting(operator());
+        acting.audit_note(AuditAction::Gc, summary).await?;
+    }
     Ok(report)
 }

@@ -38,6 +38,16 @@ impl GcReport {
         }
     }
 
+    /// What was removed, in words; none if nothing was.
+    pub(crate) fn summary(&self) -> Option<String> {
+        if self.dry_run || self.items.is_empty() {
+            return None;
+        }
+        let item = |item: &GcItem| format!("{} x{}", item.kind, item.count);
+        let items: Vec<_> = self.items.iter().map(item).collect();
+        Some(format!("{}, {} bytes", items.join(", "), self.bytes))
+    }
+
     /// Counts some of a kind more.
     pub fn add(&mut self, kind: &'static str, count: u64, bytes: u64) {
         if count == 0 {

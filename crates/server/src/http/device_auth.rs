@@ -16,7 +16,7 @@ use super::auth::{Peer, is_forwarded};
 use super::extract::JsonObject;
 use super::respond::HttpResult;
 use super::router::{Route, route};
-use crate::app::{App, DeviceOrigin};
+use crate::app::{App, Client, DeviceOrigin};
 
 /// What is answered here is for one caller, once.
 const NO_STORE: (HeaderName, HeaderValue) =
@@ -36,10 +36,11 @@ async fn device_create(State(app): State<App>, request: Request) -> HttpResult {
 
 async fn device_redeem(
     State(app): State<App>,
+    client: Client,
     JsonObject(body): JsonObject<JSON_BODY_MAX_BYTES>,
 ) -> HttpResult {
     let code = body.required_string("device_code")?;
-    Ok(match app.device_redeem(&code).await? {
+    Ok(match app.device_redeem(&code, &client).await? {
         Ok(token) => unstored(StatusCode::OK, token),
         Err(error) => unstored(StatusCode::BAD_REQUEST, DeviceRefusal { error }),
     })

@@ -30,5 +30,5 @@ mod variables;
 
 pub(crate) use auth::Peer;
 pub(crate) use openapi::document;
-pub(crate) use router::router;
 pub use router::{Endpoint, endpoints};
+pub(crate) use router::{router, runner_router};

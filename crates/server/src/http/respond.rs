@@ -21,14 +21,16 @@ impl IntoResponse for AppError {
         if let Self::StaleEpoch = self {
             return stale_epoch();
         }
-        if let Self::TooMany { retry_after } = self {
-            return too_many(retry_after);
-        }
         let outside = self.outside();
         if outside.code == ErrorCode::InternalError {
             tracing::error!(error = &self as &dyn std::error::Error, "request failed");
         }
-        api_error(&outside)
+        let mut response = api_error(&outside);
+        if let Self::TooMany { retry_after } = self {
+            let seconds = HeaderValue::from(seconds_up(retry_after));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 
@@ -60,20 +62,6 @@ fn code_header(code: ErrorCode) -> Option<(HeaderName, HeaderValue)> {
         }
         _ => None,
     }
-}
-
-/// Not among the codes of the public API: what it answers is outside of that.
-fn too_many(retry_after: Duration) -> Response {
-    let detail = ErrorDetail {
-        kind: ErrorCode::ConcurrentRunLimitExceeded.kind().to_owned(),
-        code: "rate_limit_exceeded".to_owned(),
-        message: "Too many requests. Please try again later.".to_owned(),
-        param: None,
-    };
-    let body = Json(ErrorBody { error: detail });
-    let headers = [(header::RETRY_AFTER, seconds_up(retry_after).into())];
-    let headers: [(HeaderName, HeaderValue); 1] = headers;
-    (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
 }
 
 /// Whole seconds, at least one.

@@ -72,8 +72,17 @@ pub fn endpoints() -> Vec<Endpoint> {
 
 /// The router of the whole server.
 pub(crate) fn router(app: App) -> Router {
+    router_of(app, routes())
+}
+
+/// The router of the API of runners alone.
+pub(crate) fn runner_router(app: App) -> Router {
+    router_of(app, runner::routes())
+}
+
+fn router_of(app: App, routes: Vec<Route>) -> Router {
     let mut router = Router::new();
-    for Route { endpoint, handler } in routes() {
+    for Route { endpoint, handler } in routes {
         // An empty segment is an unknown id or name, not an unknown route.
         for placeholder in ["{id}", "{name}"] {
             if endpoint.path.contains(placeholder) {

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::routing::{get, post};
-use vm0_model::limits::{RUN_BODY_MAX_BYTES, RUN_TIMEOUT_MAX_SECONDS};
+use axum::routing::{get, post, put};
+use vm0_model::limits::{JSON_BODY_MAX_BYTES, RUN_BODY_MAX_BYTES, RUN_TIMEOUT_MAX_SECONDS};
+use vm0_model::wire::network::NetworkSection;
 use vm0_model::wire::page::Page;
 use vm0_model::wire::runs::{Run, RunCreate, RunDetail};
 use vm0_model::{ApiError, RunStatus};
@@ -21,6 +22,8 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::POST, "/v1/runs", post(run_create)),
         route(Method::GET, "/v1/runs/{id}", get(run_view)),
         route(Method::POST, "/v1/runs/{id}/cancel", post(run_cancel)),
+        route(Method::GET, "/v1/runs/{id}/network", get(run_network_view)),
+        route(Method::PUT, "/v1/runs/{id}/network", put(run_network_put)),
     ]
 }
 
@@ -72,6 +75,25 @@ async fn run_cancel(
     ids: PathIds,
 ) -> HttpResult<Json<RunDetail>> {
     Ok(Json(app.run_cancel(&caller, ids.first()).await?))
+}
+
+async fn run_network_view(
+    State(app): State<App>,
+    caller: Caller,
+    ids: PathIds,
+) -> HttpResult<Json<NetworkSection>> {
+    Ok(Json(app.run_network_view(&caller, ids.first()).await?))
+}
+
+async fn run_network_put(
+    State(app): State<App>,
+    caller: Caller,
+    ids: PathIds,
+    JsonObject(body): JsonObject<JSON_BODY_MAX_BYTES>,
+) -> HttpResult<Json<NetworkSection>> {
+    let section = body.into_value();
+    let network = app.run_network_put(&caller, ids.first(), &section).await?;
+    Ok(Json(network))
 }
 
 fn run_fields(body: &Fields) -> Result<RunCreate, ApiError> {

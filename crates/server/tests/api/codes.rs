@@ -79,6 +79,11 @@ async fn produce(code: ErrorCode, harness: &Harness) -> Answer {
             let body = json!({ "agent": "demo", "prompt": "x" });
             limited.post("/v1/runs", body).await
         }
+        ErrorCode::RateLimitExceeded => {
+            let limited = Harness::start_with(|config| config.auth_failures_max = 0).await;
+            let url = format!("{}/v1/runs", limited.server.url());
+            read(limited.http.get(url).bearer_auth("vm0_live_guess")).await
+        }
         ErrorCode::InternalError => {
             let url = archive_url(harness, "lost").await;
             let manifests = harness.directory.path().join("data/objects/manifests");

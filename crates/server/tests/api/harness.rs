@@ -17,6 +17,7 @@ pub(crate) struct Harness {
     pub(crate) other_token: String,
     pub(crate) runner_token: String,
     pub(crate) http: reqwest::Client,
+    config: ServerConfig,
     pub(crate) directory: tempfile::TempDir,
 }
 
@@ -76,6 +77,8 @@ impl Harness {
         let mut config = ServerConfig::new(directory.path().join("data"), listen);
         let runner = TokenSecret::from_bytes(TokenKind::Runner, [7; 32]);
         config.builtin_runner_token = Some(runner.clone());
+        // All callers of a test have one address.
+        config.auth_failures_max = u32::MAX;
         adapt(&mut config);
         let server = Server::start(config.clone()).await.unwrap();
         let token = |name: &str| {
@@ -102,7 +105,15 @@ impl Harness {
             runner_token,
             http,
             directory,
+            config,
         }
+    }
+
+    /// Stops the server, and starts it again on what it has stored.
+    pub(crate) async fn restart(self) -> Self {
+        self.server.stop().await;
+        let server = Server::start(self.config.clone()).await.unwrap();
+        Self { server, ..self }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

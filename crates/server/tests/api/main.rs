@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod audit;
+mod auth_limit;
 mod bundles;
 mod codes;
 mod described;
@@ -16,6 +18,7 @@ mod harness;
 mod inheritance;
 mod lists;
 mod monitor;
+mod networks;
 mod openapi;
 mod pages;
 mod parts;
@@ -23,6 +26,7 @@ mod rim;
 mod runner;
 mod runs;
 mod schedules;
+mod security_headers;
 mod sessions;
 mod storage_deletes;
 mod storages;

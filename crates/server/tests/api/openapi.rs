@@ -117,7 +117,8 @@ fn the_extensions_are_marked() {
             "schedules",
         ];
         let extension = resources.contains(&operation.path.split('/').nth(2).unwrap_or_default())
-            || operation.path.ends_with("/exec");
+            || operation.path.ends_with("/exec")
+            || operation.path.ends_with("/network");
         let marked = operation.entry["x-extension"] == json!(true);
         assert_eq!(marked, extension, "{}", operation.path);
     }
@@ -220,8 +221,10 @@ async fn runs(harness: &Harness) {
         .header("Sec-WebSocket-Protocol", "vm0.exec.v1");
     let upgraded = Answer::read(upgrade.send().await.unwrap()).await;
     assert_eq!(upgraded.status, 101, "{upgraded:?}");
+    let network = format!("/v1/runs/{run}/network");
+    assert_eq!(harness.put(&network, json!({})).await.status, 200);
     harness.complete(&run).await;
-    for path in ["", "/events", "/logs", "/metrics"] {
+    for path in ["", "/events", "/logs", "/metrics", "/network"] {
         let answer = harness.get(&format!("/v1/runs/{run}{path}")).await;
         assert_eq!(answer.status, 200, "{path}");
     }

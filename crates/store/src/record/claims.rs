@@ -3,6 +3,7 @@
 use vm0_model::wire::runner::Conversation;
 use vm0_model::{Lease, ManifestId, RunStatus, StorageId, VersionId};
 
+use super::networks::RunNetwork;
 use super::runs::{RunRecord, RunVolume};
 
 /// A claimed run with everything exact. The claim has made the artifact again if it was gone.
@@ -22,6 +23,8 @@ pub struct ClaimedRun {
     pub volumes: Vec<ClaimedVolume>,
     /// The conversation to resume.
     pub conversation: Option<Conversation>,
+    /// What took the place of the configuration's network policy.
+    pub network: Option<RunNetwork>,
 }
 
 /// A volume of a claimed run.

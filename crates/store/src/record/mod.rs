@@ -1,10 +1,12 @@
 //! What the store keeps, as plain records.
 
 mod agents;
+mod audit;
 mod claims;
 mod devices;
 mod garbage;
 mod logs;
+mod networks;
 mod pages;
 mod runs;
 mod schedules;
@@ -15,6 +17,7 @@ mod users;
 mod values;
 
 pub use agents::{AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord};
+pub use audit::{Acting, AuditAction, AuditActionError, AuditRecord};
 pub use claims::{ActiveRuns, Appended, ClaimedRun, ClaimedVolume, Leased};
 pub use devices::{
     DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord, DeviceRedeem,
@@ -22,6 +25,7 @@ pub use devices::{
 };
 pub use garbage::{Extent, References, Telemetry};
 pub use logs::{LogFilter, LogPosition, StoredLog};
+pub use networks::{RunNetwork, RunNetworkOutcome, RunNetworkPut};
 pub use pages::{Key, ListPage, ListPosition};
 pub use runs::{
     NewRun, RunArtifact, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord,

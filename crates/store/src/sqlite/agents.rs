@@ -9,8 +9,10 @@ use vm0_model::{AgentId, AgentVersionId, UserId};
 use crate::contract::AgentStore;
 use crate::error::StoreError;
 use crate::record::{
-    AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, Key, ListPage,
+    AgentDeleteOutcome, AgentPut, AgentPutOutcome, AgentRecord, AgentVersionRecord, AuditAction,
+    Key, ListPage,
 };
+use crate::sqlite::audit;
 use crate::sqlite::columns::{Columns, Position, all, prefix_end};
 use crate::sqlite::store::SqliteStore;
 
@@ -169,9 +171,9 @@ async fn agent_delete(
     user: UserId,
     id: AgentId,
 ) -> Result<AgentDeleteOutcome> {
-    if find(connection, user, &Key::Id(id)).await?.is_none() {
+    let Some(agent) = find(connection, user, &Key::Id(id)).await? else {
         return Ok(AgentDeleteOutcome::NotFound);
-    }
+    };
     let active = sqlx::query(ACTIVE_RUN)
         .bind(user.to_string())
         .bind(id.to_string())
@@ -182,8 +184,10 @@ async fn agent_delete(
     }
     sqlx::query("DELETE FROM agents WHERE id = $1")
         .bind(id.to_string())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    let object = || format!("agent {} {id}", agent.name);
+    audit::note(connection, AuditAction::AgentDelete, object).await?;
     Ok(AgentDeleteOutcome::Deleted)
 }
 

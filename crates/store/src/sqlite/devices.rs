@@ -9,9 +9,10 @@ use vm0_model::{Timestamp, UserId};
 use crate::contract::DeviceStore;
 use crate::error::StoreError;
 use crate::record::{
-    DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord, DeviceRedeem,
-    DeviceRedeemOutcome, NewDevice, TokenOwner, TokenRecord, UserRecord,
+    AuditAction, DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord,
+    DeviceRedeem, DeviceRedeemOutcome, NewDevice, TokenOwner, TokenRecord, UserRecord,
 };
+use crate::sqlite::audit;
 use crate::sqlite::columns::Columns;
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::users::token_create;
@@ -96,16 +97,18 @@ async fn device_decide(
     };
     let view = device(&row)?.grant.view(decision.now);
     if view == DeviceView::Open {
-        let status = match decision.approved {
-            true => DeviceStatus::Approved,
-            false => DeviceStatus::Denied,
+        let (status, action) = match decision.approved {
+            true => (DeviceStatus::Approved, AuditAction::DeviceApprove),
+            false => (DeviceStatus::Denied, AuditAction::DeviceDeny),
         };
+        let client = device(&row)?.client.unwrap_or_default();
         sqlx::query("UPDATE device_codes SET status = $2, user_id = $3 WHERE user_code_hash = $1")
             .bind(decision.user_code_hash)
             .bind(status.to_string())
             .bind(decision.user.to_string())
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        audit::note(connection, action, || format!("device {client}")).await?;
     }
     Ok(DeviceDecideOutcome::Known(view))
 }

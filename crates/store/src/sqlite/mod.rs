@@ -10,11 +10,13 @@
 //! | `token_cache` | tokens found lately |
 //! | `users`, `devices`, `sign_in`, `secrets`, `variables`, `agents`, `schedules`, `storages`, `runs`, `events`, `sessions` | one file per trait |
 //! | `versions` | recording a version and moving a head, for commits and runs |
-//! | `run_create`, `run_claim`, `run_finish` | transactions of a run |
+//! | `run_create`, `run_claim`, `run_finish`, `run_networks` | transactions of a run |
 //! | `logs`, `metrics` | transactions of a run's telemetry |
+//! | `audit` | who did what, written with it |
 //! | `garbage` | what rows refer to, and removing what is old |
 
 mod agents;
+mod audit;
 mod batch;
 mod columns;
 mod devices;
@@ -29,6 +31,7 @@ mod readers;
 mod run_claim;
 mod run_create;
 mod run_finish;
+mod run_networks;
 mod runs;
 mod schedules;
 mod schema;

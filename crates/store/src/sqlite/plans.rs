@@ -5,8 +5,8 @@ use sqlx::Row;
 
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::{
-    agents, devices, events, logs, metrics, monitor, run_claim, run_create, runs, schedules,
-    secrets, sessions, sign_in, storages, users, variables, versions,
+    agents, audit, devices, events, logs, metrics, monitor, run_claim, run_create, run_networks,
+    runs, schedules, secrets, sessions, sign_in, storages, users, variables, versions,
 };
 
 const STATEMENTS: &[&str] = &[
@@ -29,6 +29,7 @@ const STATEMENTS: &[&str] = &[
     variables::LIST,
     variables::VIEW,
     variables::VALUE,
+    audit::LIST,
     agents::LIST,
     agents::LIST_BY_NAME,
     agents::BY_ID,
@@ -58,6 +59,7 @@ const STATEMENTS: &[&str] = &[
     run_create::SESSION_ACTIVE,
     run_claim::QUEUE,
     run_claim::EXPIRED,
+    run_networks::VIEW,
     events::LIST,
     logs::LIST,
     logs::LIST_DESCENDING,

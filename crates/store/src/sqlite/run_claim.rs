@@ -12,7 +12,7 @@ use vm0_model::{
 use crate::error::StoreError;
 use crate::record::{ClaimedRun, ClaimedVolume, Leased, RunRecord, RunVolume, VersionWanted};
 use crate::sqlite::columns::{Columns, json};
-use crate::sqlite::{agents, runs, sessions, versions};
+use crate::sqlite::{agents, run_networks, runs, sessions, versions};
 
 type Result<T> = std::result::Result<T, StoreError>;
 type Found = Option<(VersionId, ManifestId)>;
@@ -56,6 +56,7 @@ pub(super) async fn run_claim(
             column: "id",
         })?;
     let conversation = conversation(connection, &run).await?;
+    let network = run_networks::find(&mut *connection, id).await?;
     Ok(Some(ClaimedRun {
         lease: Lease {
             run_id: id,
@@ -67,6 +68,7 @@ pub(super) async fn run_claim(
         artifact,
         volumes,
         conversation,
+        network,
         run,
     }))
 }

@@ -9,7 +9,8 @@ use vm0_model::UserId;
 
 use crate::contract::SecretStore;
 use crate::error::StoreError;
-use crate::record::{ListPage, PutOutcome, SealedSecret, SecretPut, SecretRecord};
+use crate::record::{AuditAction, ListPage, PutOutcome, SealedSecret, SecretPut, SecretRecord};
+use crate::sqlite::audit;
 use crate::sqlite::columns::{Columns, Position, all};
 use crate::sqlite::store::SqliteStore;
 
@@ -108,8 +109,10 @@ async fn secret_put(
     .bind(&put.name)
     .bind(put.now.micros())
     .bind(put.sealed)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    let object = || format!("secret {}", put.name);
+    audit::note(connection, AuditAction::SecretSet, object).await?;
     let updated_at = put.now;
     Ok(match known.as_ref().map(secret).transpose()? {
         Some(known) => PutOutcome::Replaced(SecretRecord {
@@ -131,10 +134,15 @@ async fn secret_delete(
 ) -> Result<bool> {
     let deleted = sqlx::query("DELETE FROM secrets WHERE user_id = $1 AND name = $2")
         .bind(user.to_string())
-        .bind(name)
-        .execute(connection)
+        .bind(&name)
+        .execute(&mut *connection)
         .await?;
-    Ok(deleted.rows_affected() > 0)
+    if deleted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let object = || format!("secret {name}");
+    audit::note(connection, AuditAction::SecretDelete, object).await?;
+    Ok(true)
 }
 
 async fn secret_find(

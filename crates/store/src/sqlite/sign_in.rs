@@ -8,9 +8,10 @@ use vm0_model::{Timestamp, UserId};
 use crate::contract::SignInStore;
 use crate::error::StoreError;
 use crate::record::{
-    NewPageSession, NewSignInLink, PageSessionRecord, SignInLinkOutcome, SignInLinkRecord,
-    SignInLinkUse, UserRecord,
+    AuditAction, NewPageSession, NewSignInLink, PageSessionRecord, SignInLinkOutcome,
+    SignInLinkRecord, SignInLinkUse, UserRecord,
 };
+use crate::sqlite::audit;
 use crate::sqlite::columns::Columns;
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::users::{USER_ANY, user_ensure};
@@ -172,9 +173,10 @@ async fn page_session_create(
     sqlx::query(SESSIONS_TOO_MANY)
         .bind(session.user.to_string())
         .bind(i64::from(session.kept))
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
+    let object = || format!("user {}", session.user);
+    audit::note(connection, AuditAction::SignIn, object).await
 }
 
 async fn page_session_delete(connection: &mut SqliteConnection, hash: String) -> Result<bool> {

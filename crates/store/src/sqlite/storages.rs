@@ -9,9 +9,10 @@ use vm0_model::{StorageId, StorageKind, Timestamp, UserId, VersionId};
 use crate::contract::StorageStore;
 use crate::error::StoreError;
 use crate::record::{
-    Key, ListPage, StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord,
-    UploadRecord,
+    AuditAction, Key, ListPage, StorageCommit, StorageCommitOutcome, StorageRecord,
+    StorageVersionRecord, UploadRecord,
 };
+use crate::sqlite::audit;
 use crate::sqlite::columns::{Columns, Position, all, prefix_end};
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::versions;
@@ -220,13 +221,20 @@ async fn storage_delete(
         .bind(id.to_string())
         .fetch_all(&mut *connection)
         .await?;
-    let done = sqlx::query("DELETE FROM storages WHERE user_id = $1 AND kind = $2 AND id = $3")
-        .bind(user.to_string())
-        .bind(kind.as_str())
-        .bind(id.to_string())
-        .execute(connection)
-        .await?;
-    Ok((done.rows_affected() > 0).then_some(uploads))
+    let name: Option<String> = sqlx::query_scalar(
+        "DELETE FROM storages WHERE user_id = $1 AND kind = $2 AND id = $3 RETURNING name",
+    )
+    .bind(user.to_string())
+    .bind(kind.as_str())
+    .bind(id.to_string())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    let object = || format!("{kind} {name} {id}");
+    audit::note(connection, AuditAction::StorageDelete, object).await?;
+    Ok(Some(uploads))
 }
 
 async fn upload_create(connection: &mut SqliteConnection, upload: UploadRecord) -> Result<bool> {

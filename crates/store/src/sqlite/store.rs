@@ -4,11 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 use crate::error::StoreError;
+use crate::record::Acting;
+use crate::sqlite::audit;
 use crate::sqlite::readers::{Reader, Readers};
 use crate::sqlite::schema;
 use crate::sqlite::token_cache::TokenCache;
@@ -28,6 +31,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     tokens: Arc<TokenCache>,
+    acting: Option<Arc<Acting>>,
 }
 
 impl SqliteStore {
@@ -44,6 +48,7 @@ impl SqliteStore {
             writer: Writer::start(connection),
             readers: Readers::new(options),
             tokens: Arc::default(),
+            acting: None,
         })
     }
 
@@ -55,7 +60,16 @@ impl SqliteStore {
             + Send
             + 'static,
     {
-        self.writer.run(work).await
+        let by = self.acting.clone();
+        self.writer.run(scoped(by, work)).await
+    }
+
+    /// The same store, with a line of the audit for what it does.
+    pub(super) fn with_acting(self, by: Acting) -> Self {
+        Self {
+            acting: Some(Arc::new(by)),
+            ..self
+        }
     }
 
     /// Runs statements on one snapshot of the database.
@@ -85,6 +99,20 @@ impl SqliteStore {
     pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
         self.readers.take().await
     }
+}
+
+/// A transaction that knows who acts.
+fn scoped<T, F>(
+    by: Option<Arc<Acting>>,
+    work: F,
+) -> impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
+        + Send
+        + 'static,
+{
+    move |connection| audit::scope(by, work(connection)).boxed()
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

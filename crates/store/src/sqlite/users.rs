@@ -7,7 +7,8 @@ use vm0_model::{Timestamp, TokenId, UserId};
 
 use crate::contract::UserStore;
 use crate::error::StoreError;
-use crate::record::{ListPage, TokenOwner, TokenRecord, UserRecord, UserTokenRecord};
+use crate::record::{AuditAction, ListPage, TokenOwner, TokenRecord, UserRecord, UserTokenRecord};
+use crate::sqlite::audit;
 use crate::sqlite::columns::{Columns, Position, all};
 use crate::sqlite::store::SqliteStore;
 
@@ -115,7 +116,7 @@ pub(super) async fn user_ensure(
     name: String,
     now: Timestamp,
 ) -> Result<UserRecord> {
-    sqlx::query(
+    let made = sqlx::query(
         "INSERT INTO users (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
     )
     .bind(id.to_string())
@@ -123,6 +124,10 @@ pub(super) async fn user_ensure(
     .bind(now.micros())
     .execute(&mut *connection)
     .await?;
+    if made.rows_affected() > 0 {
+        let object = || format!("user {name}");
+        audit::note(connection, AuditAction::UserCreate, object).await?;
+    }
     let row = sqlx::query("SELECT id, name FROM users WHERE name = $1")
         .bind(&name)
         .fetch_one(connection)
@@ -141,6 +146,7 @@ pub(super) async fn token_create(
     connection: &mut SqliteConnection,
     token: TokenRecord,
 ) -> Result<()> {
+    let object = object_of(&token);
     let (user, runner) = match token.owner {
         TokenOwner::User(user) => (Some(user.id.to_string()), None),
         TokenOwner::Runner(name) => (None, Some(name)),
@@ -158,9 +164,17 @@ pub(super) async fn token_create(
     .bind(token.expires_at.map(Timestamp::micros))
     .bind(token.last_used_at.map(Timestamp::micros))
     .bind(token.created_at.micros())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    audit::note(connection, AuditAction::TokenCreate, || object).await
+}
+
+fn object_of(token: &TokenRecord) -> String {
+    let owner = match &token.owner {
+        TokenOwner::User(user) => format!("user {}", user.name),
+        TokenOwner::Runner(name) => format!("runner {name}"),
+    };
+    format!("token {} of {owner}", token.id)
 }
 
 async fn token_delete(
@@ -171,9 +185,14 @@ async fn token_delete(
     let deleted = sqlx::query("DELETE FROM tokens WHERE user_id = $1 AND id = $2")
         .bind(user.to_string())
         .bind(id.to_string())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(deleted.rows_affected() > 0)
+    if deleted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let object = || format!("token {id}");
+    audit::note(connection, AuditAction::TokenDelete, object).await?;
+    Ok(true)
 }
 
 async fn token_touch(

@@ -1,6 +1,7 @@
 //! What every backend must do. A backend plugs in with a [`StoreFactory`] and `contract_suite!`.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod claims;
 pub(crate) mod devices;
 pub(crate) mod events;
@@ -9,6 +10,7 @@ pub(crate) mod garbage;
 pub(crate) mod logs;
 pub(crate) mod monitor;
 pub(crate) mod pages;
+pub(crate) mod run_networks;
 pub(crate) mod runs;
 pub(crate) mod schedules;
 pub(crate) mod sessions;
@@ -91,6 +93,12 @@ macro_rules! contract_suite {
                 a_run_of_another_user_does_not_exist,
                 a_run_of_an_unknown_agent_is_refused,
                 a_cancelled_run_is_not_claimed_and_stays_cancelled;
+            run_networks:
+                a_changed_policy_is_numbered_and_handed_out_with_the_claim,
+                concurrent_changes_of_a_policy_have_numbers_of_their_own,
+                the_policy_of_a_run_that_ended_stays,
+                a_run_gets_a_network_only_before_it_begins,
+                the_policy_of_another_users_run_cannot_be_changed;
             claims:
                 runs_are_claimed_in_order_of_creation,
                 a_run_is_claimed_by_one_of_many_runners,
@@ -138,6 +146,9 @@ macro_rules! contract_suite {
             pages:
                 a_walk_shows_each_run_once_whatever_is_inserted,
                 filters_apply_to_every_page;
+            audit:
+                an_action_leaves_its_line_and_a_refused_one_none,
+                lines_are_read_in_pages_from_a_time_on;
             monitor:
                 active_runs_of_all_users_are_counted;
         }

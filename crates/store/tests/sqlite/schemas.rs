@@ -7,10 +7,10 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use vm0_model::RunStatus;
 use vm0_model::device::DeviceStatus;
-use vm0_store::record::{Key, TokenOwner};
+use vm0_store::record::{AuditAction, Key, TokenOwner};
 use vm0_store::{
-    AgentStore, DeviceStore, EventStore, RunStore, ScheduleStore, SecretStore, SessionStore,
-    SignInStore, SqliteStore, StoreError, UserStore, VariableStore,
+    AgentStore, AuditStore, DeviceStore, EventStore, RunNetworkStore, RunStore, ScheduleStore,
+    SecretStore, SessionStore, SignInStore, SqliteStore, StoreError, UserStore, VariableStore,
 };
 
 use crate::contract::world::at;
@@ -20,6 +20,8 @@ const SCHEMA_6: &str = include_str!("../golden/schema_0006.sql");
 const SCHEMA_7: &str = include_str!("../golden/schema_0007.sql");
 const SCHEMA_8: &str = include_str!("../golden/schema_0008.sql");
 const SCHEMA_9: &str = include_str!("../golden/schema_0009.sql");
+const SCHEMA_10: &str = include_str!("../golden/schema_0010.sql");
+const SCHEMA_11: &str = include_str!("../golden/schema_0011.sql");
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
@@ -158,6 +160,38 @@ async fn a_database_of_schema_9_reads_back() {
         schedule.last_error.as_deref(),
         Some("The server did not run")
     );
+}
+
+#[tokio::test]
+async fn a_database_of_schema_10_reads_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = restored(&directory.path().join("vm0.db"), SCHEMA_10).await;
+    let token = store.token_find("hash-1").await.unwrap();
+    let TokenOwner::User(user) = token.expect("the token is there").owner else {
+        panic!("a token of another user")
+    };
+    let page = vm0_store::record::ListPage {
+        limit: 1,
+        after: None,
+    };
+    let runs = store.run_list(user.id, &Default::default(), page).await;
+    let network = store.run_network_view(runs.unwrap()[0].id).await.unwrap();
+    let network = network.expect("the policy is there");
+    assert_eq!(network.revision, 2);
+    assert!(network.policy.contains("allowlist"), "{network:?}");
+}
+
+#[tokio::test]
+async fn the_audit_of_schema_11_reads_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = restored(&directory.path().join("vm0.db"), SCHEMA_11).await;
+    let lines = store.audit_list(at(0), None, 10).await.unwrap();
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(line.action, AuditAction::SecretSet);
+    assert_eq!(line.object, "secret API_KEY");
+    assert_eq!(line.acting.address.as_deref(), Some("192.0.2.7"));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use vm0_model::run::RunStatus;
 use vm0_model::time::Timestamp;
 
 use super::start::Selector;
-use super::{kill, list, show, start};
+use super::{kill, list, network, show, start};
 use crate::commands::completion;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
@@ -58,6 +58,12 @@ enum RunCommand {
     /// Everything about one run
     #[command(after_help = "Examples:\n  vm0 run show RUN")]
     Show(ShowArgs),
+    /// The network policy of a run, or another one for it
+    #[command(
+        after_help = "Examples:\n  vm0 run network RUN\n  vm0 run network RUN --file policy.yaml\n  \
+                      echo 'mode: none' | vm0 run network RUN --file -"
+    )]
+    Network(NetworkArgs),
     /// Cancel runs
     #[command(after_help = "Examples:\n  vm0 run kill RUN")]
     Kill(KillArgs),
@@ -150,6 +156,17 @@ pub(super) struct ShowArgs {
     pub(super) run: String,
 }
 
+/// Options of `network`.
+#[derive(Debug, Args)]
+pub(super) struct NetworkArgs {
+    /// Id of the run
+    #[arg(add = ArgValueCompleter::new(completion::runs))]
+    pub(super) run: String,
+    /// File of the new policy, as `network` in vm0.yaml; - reads it from stdin
+    #[arg(long, value_name = "PATH")]
+    pub(super) file: Option<PathBuf>,
+}
+
 /// Options of `kill`.
 #[derive(Debug, Args)]
 pub(super) struct KillArgs {
@@ -163,6 +180,7 @@ pub(crate) async fn execute(context: &Context, args: RunArgs) -> CommandResult {
     let (selector, prompt, options) = match args.command {
         Some(RunCommand::List(args)) => return list::execute(context, args).await,
         Some(RunCommand::Show(args)) => return show::execute(context, args).await,
+        Some(RunCommand::Network(args)) => return network::execute(context, args).await,
         Some(RunCommand::Kill(args)) => return kill::execute(context, args).await,
         Some(RunCommand::Continue(ContinueArgs {
             session,

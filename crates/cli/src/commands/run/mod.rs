@@ -5,6 +5,7 @@ mod feed;
 mod given;
 mod kill;
 mod list;
+mod network;
 mod outcome;
 mod show;
 mod start;

@@ -12,7 +12,7 @@ use super::reports::leased;
 use crate::app::agents::stored_value;
 use crate::app::context::{App, Phase};
 use crate::app::error::AppError;
-use crate::app::runs::SealedValues;
+use crate::app::runs::{SealedValues, network_change};
 use crate::app::tokens::RunnerCaller;
 use crate::clock;
 
@@ -102,6 +102,7 @@ impl App {
         };
         let config = stored_value(&claimed.config)?;
         let bundle = self.claim_bundle(run.user_id, &config).await?;
+        let network = claimed.network.as_ref().map(network_change).transpose()?;
         let spec = RunSpec {
             run_id: run.id,
             agent_name: run.agent_name,
@@ -118,6 +119,7 @@ impl App {
             bundle,
             session_id: run.session_id,
             conversation: claimed.conversation,
+            network,
         };
         Ok(Claim {
             lease: claimed.lease,

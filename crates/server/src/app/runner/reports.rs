@@ -3,18 +3,19 @@
 use tokio::time::{Instant, timeout_at};
 use vm0_blob::KeepGuard;
 use vm0_model::wire::runner::{
-    BatchAnswer, EventBatch, FinishAnswer, FinishReport, LogBatch, MetricBatch, RenewAnswer,
-    SalvageReport, SavedArtifact, StartedReport, WatchAnswer, WatchRequest,
+    BatchAnswer, EventBatch, FinishAnswer, FinishReport, LogBatch, MetricBatch, NetworkChange,
+    RenewAnswer, SalvageReport, SavedArtifact, StartedReport, WatchAnswer, WatchRequest,
 };
 use vm0_model::{
-    ApiError, CheckpointId, Epoch, RunId, RunStatus, SessionId, StorageId, StorageKind, Timestamp,
-    limits,
+    ApiError, CheckpointId, Epoch, ExecId, RunId, RunStatus, SessionId, StorageId, StorageKind,
+    Timestamp, limits,
 };
 use vm0_store::record::{Appended, Key, Leased, NewCheckpoint, RunFinish, RunRecord, SavedVersion};
 
 use super::objects::object_fault;
 use crate::app::context::{App, Phase};
 use crate::app::error::AppError;
+use crate::app::wakeups::RunChanges;
 use crate::clock;
 
 pub(super) fn leased<T>(outcome: Leased<T>) -> Result<T, AppError> {
@@ -41,8 +42,8 @@ impl App {
         Ok(RenewAnswer { expires_at, status })
     }
 
-    /// Prolongs a lease and answers as soon as the run is terminal or other commands wait than the
-    /// runner knows of, or after a while.
+    /// Prolongs a lease and answers as soon as the run is terminal, or its network policy is
+    /// another or other commands wait than the runner knows of, or after a while.
     pub(crate) async fn run_watch(
         &self,
         run: RunId,
@@ -50,12 +51,14 @@ impl App {
     ) -> Result<WatchAnswer, AppError> {
         let deadline = Instant::now() + limits::CLAIM_WAIT;
         let mut watch = self.wakeups.watch(run);
-        let mut states = 0;
+        let mut seen = RunChanges::default();
         let mut status = self.run_renew(run, request.epoch).await?.status;
+        let known = request.network_revision;
+        let mut network = self.run_network_news(run, known).await?;
         loop {
             let execs = self.execs.waiting(run);
-            if status.is_terminal() || execs != request.execs {
-                return Ok(WatchAnswer { status, execs });
+            if status.is_terminal() || execs != request.execs || network.is_some() {
+                return Ok(watch_answer(status, execs, network));
             }
             let changed = async {
                 tokio::select! {
@@ -64,11 +67,15 @@ impl App {
                 }
             };
             let Ok(Some(changes)) = timeout_at(deadline, changed).await else {
-                return Ok(WatchAnswer { status, execs });
+                return Ok(watch_answer(status, execs, network));
             };
-            if std::mem::replace(&mut states, changes.states) != changes.states {
+            if changes.states != seen.states {
                 status = self.run_renew(run, request.epoch).await?.status;
             }
+            if changes.networks != seen.networks {
+                network = self.run_network_news(run, known).await?;
+            }
+            seen = changes;
         }
     }
 
@@ -255,6 +262,18 @@ impl App {
             .storage_view(run.user_id, StorageKind::Artifact, &key)
             .await?;
         Ok(found.map_or_else(|| clock::fresh(StorageId::from_uuid), |storage| storage.id))
+    }
+}
+
+fn watch_answer(
+    status: RunStatus,
+    execs: Vec<ExecId>,
+    network: Option<NetworkChange>,
+) -> WatchAnswer {
+    WatchAnswer {
+        status,
+        execs,
+        network,
     }
 }
 

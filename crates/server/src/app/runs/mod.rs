@@ -2,11 +2,13 @@
 
 mod create;
 mod mounts;
+mod network;
 mod origin;
 mod values;
 mod view;
 
 pub(crate) use create::RunRequest;
+pub(super) use network::change as network_change;
 pub(super) use values::SealedValues;
 pub(crate) use view::RunListQuery;
 pub(super) use view::execution_time_ms;

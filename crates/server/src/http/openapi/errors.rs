@@ -11,8 +11,9 @@ use super::body::Body;
 use super::form;
 
 /// What any operation may answer, with the name of the shared response.
-pub(super) const SHARED: [(ErrorCode, &str); 5] = [
+pub(super) const SHARED: [(ErrorCode, &str); 6] = [
     (ErrorCode::InvalidApiKey, "InvalidApiKey"),
+    (ErrorCode::RateLimitExceeded, "RateLimitExceeded"),
     (ErrorCode::MethodNotAllowed, "MethodNotAllowed"),
     (ErrorCode::PayloadTooLarge, "PayloadTooLarge"),
     (ErrorCode::InternalError, "InternalError"),
@@ -76,9 +77,9 @@ fn header(code: ErrorCode) -> Option<&'static str> {
     match code {
         ErrorCode::InvalidApiKey => Some("WWW-Authenticate"),
         ErrorCode::MethodNotAllowed => Some("Allow"),
-        ErrorCode::ConcurrentRunLimitExceeded | ErrorCode::ServiceUnavailable => {
-            Some("Retry-After")
-        }
+        ErrorCode::ConcurrentRunLimitExceeded
+        | ErrorCode::RateLimitExceeded
+        | ErrorCode::ServiceUnavailable => Some("Retry-After"),
         _ => None,
     }
 }
@@ -130,6 +131,7 @@ fn sample(code: ErrorCode) -> ApiError {
              to complete before starting a new one.",
             None,
         ),
+        ErrorCode::RateLimitExceeded => ("Too many requests. Please try again later.", None),
         ErrorCode::InternalError => ("An internal error occurred. Please try again later.", None),
         ErrorCode::ServiceUnavailable => (
             "The service is temporarily unavailable. Please try again later.",

@@ -209,6 +209,7 @@ impl Described {
     /// The operation and the schemas it needs.
     pub(super) fn build(self) -> (Operation, Vec<NamedSchema>) {
         let mut builder = self.builder;
+        let own = self.codes.clone();
         let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
         for code in self.codes {
             by_status.entry(code.status()).or_default().push(code);
@@ -217,7 +218,11 @@ impl Described {
             builder = builder.response(status.to_string(), errors::response(&codes));
         }
         for (code, name) in errors::SHARED {
-            if self.public && code == ErrorCode::InvalidApiKey {
+            let of_tokens = matches!(
+                code,
+                ErrorCode::InvalidApiKey | ErrorCode::RateLimitExceeded
+            );
+            if (self.public && of_tokens) || own.contains(&code) {
                 continue;
             }
             builder = builder.response(code.status().to_string(), Ref::from_response_name(name));

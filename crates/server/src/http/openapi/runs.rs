@@ -4,6 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use vm0_model::limits::IDEMPOTENCY_KEY_MAX_CHARS;
 use vm0_model::wire::exec::SUBPROTOCOL;
+use vm0_model::wire::network::{NetworkPut, NetworkSection};
 use vm0_model::wire::runs::{Run, RunCreate, RunDetail};
 use vm0_model::{ErrorCode, RunId, RunStatus};
 
@@ -13,13 +14,14 @@ use super::form;
 use super::operation::Described;
 
 /// What `POST /v1/runs` refuses beside a bad body.
-const REFUSALS: [ErrorCode; 6] = [
+const REFUSALS: [ErrorCode; 7] = [
     ErrorCode::MissingParameter,
     ErrorCode::InvalidState,
     ErrorCode::ResourceNotFound,
     ErrorCode::SessionBusy,
     ErrorCode::IdempotencyKeyReused,
     ErrorCode::ConcurrentRunLimitExceeded,
+    ErrorCode::RateLimitExceeded,
 ];
 
 pub(super) fn operations() -> Vec<Described> {
@@ -67,6 +69,37 @@ pub(super) fn operations() -> Vec<Described> {
                 Body::of::<RunDetail>(),
                 cancelled(),
             ),
+    ]
+    .into_iter()
+    .chain(while_they_go_on())
+    .collect()
+}
+
+/// What can be done to a run that goes on.
+fn while_they_go_on() -> Vec<Described> {
+    vec![
+        run("run_network_view", Method::GET, "/v1/runs/{id}/network")
+            .extension()
+            .text("Get the network policy of a run", NETWORK_VIEW)
+            .id::<RunId>("Id of the run.")
+            .answer(
+                200,
+                "The policy that is in force.",
+                Body::of::<NetworkSection>(),
+                network(),
+            ),
+        run("run_network_put", Method::PUT, "/v1/runs/{id}/network")
+            .extension()
+            .text("Change the network policy of a run", NETWORK_PUT)
+            .id::<RunId>("Id of the run.")
+            .body(Body::of::<NetworkPut>(), network_requests())
+            .errors(&[ErrorCode::InvalidState])
+            .answer(
+                200,
+                "The policy that is in force from now on.",
+                Body::of::<NetworkSection>(),
+                network(),
+            ),
         run("run_exec", Method::GET, "/v1/runs/{id}/exec")
             .extension()
             .text("Run a command in the sandbox of a running run", EXEC)
@@ -107,6 +140,16 @@ const EXEC: &str = "A WebSocket. The client first sends a text message \
     environment and working directory; it is hung up when the client leaves and ends with the run. A \
     run that is not running, or has 16 commands, is `invalid_state`.";
 
+const NETWORK_VIEW: &str = "That of the agent version, unless it was changed for this run; in the \
+    form of `network` in vm0.yaml, with its defaults filled in. Of a run that has ended, the last one.";
+
+const NETWORK_PUT: &str = "The body is the section `network` of vm0.yaml, and takes the place of \
+    the whole policy, by the same rules: of a rule's `domain`, `ip` and `cidr` there must be exactly \
+    one, an unknown key is `invalid_parameter`. For a pending run it applies from the start. For a running \
+    one it is in force for new connections within a second, and connections that it forbids are cut; the mode \
+    `none` then forbids every connection. A run whose agent has the mode `none` has no network that \
+    could be changed once it runs: that, and a run that has ended, is `invalid_state`.";
+
 fn run(name: &str, method: Method, path: &'static str) -> Described {
     Described::new(method, path, name, "Runs")
 }
@@ -135,6 +178,28 @@ fn requests() -> [(&'static str, Value); 3] {
                 "prompt": "And now as a table",
             }),
         ),
+    ]
+}
+
+fn network() -> Value {
+    json!({
+        "mode": "allowlist",
+        "inspect": false,
+        "rules": [
+            { "domain": "*.example.com", "ports": [80, 443], "action": "allow" },
+            { "cidr": "203.0.113.0/24", "ports": [22, "8000-8010"], "action": "allow" },
+        ],
+    })
+}
+
+fn network_requests() -> [(&'static str, Value); 2] {
+    let rules = json!([
+        { "domain": "*.example.com", "action": "allow" },
+        { "cidr": "203.0.113.0/24", "ports": [22, "8000-8010"], "action": "allow" },
+    ]);
+    [
+        ("allowlist", json!({ "mode": "allowlist", "rules": rules })),
+        ("none", json!({ "mode": "none" })),
     ]
 }
 

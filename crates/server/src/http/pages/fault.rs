@@ -74,7 +74,9 @@ fn too_many(retry_after: Duration) -> Response {
     let seconds = seconds_up(retry_after);
     let minutes = seconds.div_ceil(60);
     let plural = if minutes == 1 { "" } else { "s" };
-    let text = format!("There were too many wrong codes. Try again in {minutes} minute{plural}.");
+    let text = format!(
+        "There were too many wrong codes, links or tokens. Try again in {minutes} minute{plural}."
+    );
     let page = message("Too many tries", &text, HOME, "Back");
     let mut response = page.status(StatusCode::TOO_MANY_REQUESTS).into_response();
     response

@@ -2,10 +2,11 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{Extensions, HeaderMap, Uri, header};
 use url::form_urlencoded;
 use vm0_model::limits::FORM_MAX_BYTES;
 
+use super::super::auth::{asker, client};
 use super::super::extract::read_body;
 use super::cookie;
 use super::fault::PageFault;
@@ -37,18 +38,29 @@ impl Form {
     }
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<PageCaller>, PageFault> {
-    match cookie::read(app, headers) {
-        Some(secret) => Ok(app.page_session_find(&secret).await?),
-        None => Ok(None),
+async fn caller(
+    app: &App,
+    extensions: &Extensions,
+    headers: &HeaderMap,
+) -> Result<Option<PageCaller>, PageFault> {
+    let Some(secret) = cookie::read(app, headers) else {
+        return Ok(None);
+    };
+    let client = client(extensions, headers);
+    let caller = app.page_session_find(&secret, &client).await?;
+    if let Some(caller) = &caller {
+        asker(extensions).note(&caller.user.name, None);
     }
+    Ok(caller)
 }
 
 impl FromRequestParts<App> for MaybeCaller {
     type Rejection = PageFault;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageFault> {
-        caller(app, &parts.headers).await.map(Self)
+        caller(app, &parts.extensions, &parts.headers)
+            .await
+            .map(Self)
     }
 }
 
@@ -56,7 +68,7 @@ impl FromRequestParts<App> for SignedIn {
     type Rejection = PageFault;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageFault> {
-        let caller = caller(app, &parts.headers).await?;
+        let caller = caller(app, &parts.extensions, &parts.headers).await?;
         caller.map(Self).ok_or(PageFault::SignedOut)
     }
 }
@@ -81,7 +93,7 @@ impl FromRequest<App> for SignedForm {
     type Rejection = PageFault;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, PageFault> {
-        let caller = caller(app, request.headers()).await?;
+        let caller = caller(app, request.extensions(), request.headers()).await?;
         let form = Form::from_request(request, app).await?;
         let caller = caller.ok_or(PageFault::SignedOut)?;
         let token = form.get("form_token").unwrap_or_default();

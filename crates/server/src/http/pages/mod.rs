@@ -15,4 +15,3 @@ mod routes;
 mod sign_in;
 
 pub(super) use routes::routes;
-pub(super) use sign_in::LINK_PREFIX;

@@ -13,15 +13,13 @@ use super::fault::{PageFault, PageResult, message};
 use super::form::{Form, MaybeCaller, SignedForm};
 use super::html::Html;
 use super::page::{Notice, Page, see_other};
-use crate::app::{App, AppError, LinkFault, LinkUsed, LinkView, PageSession};
+use crate::app::{App, AppError, Client, LinkFault, LinkUsed, LinkView, PageSession};
 
 const SIGN_IN: &str = include_str!("html/sign_in.html");
 const LINK_FIRST: &str = include_str!("html/link_first.html");
 const LINK_USER: &str = include_str!("html/link_user.html");
 const LINK_MADE: &str = include_str!("html/link_made.html");
 
-/// What the path of every one-time link begins with.
-pub(in crate::http) const LINK_PREFIX: &str = "/sign-in/";
 /// From the page of a link to the server's address.
 const UP: &str = "../";
 /// The page to go on with that a sign-in may name.
@@ -69,10 +67,10 @@ const fn location_of(next: Option<&'static str>) -> &'static str {
     }
 }
 
-async fn sign_in_by_token(State(app): State<App>, form: Form) -> PageResult {
+async fn sign_in_by_token(State(app): State<App>, from: Client, form: Form) -> PageResult {
     let token = form.get("token").ok_or(PageFault::Form)?;
     let next = next_of(form.get("next"));
-    match app.sign_in_by_token(token).await {
+    match app.sign_in_by_token(token, &from).await {
         Ok(session) => Ok(signed_in(&app, &session, location_of(next))),
         Err(AppError::Api(error)) if error.code == ErrorCode::InvalidApiKey => {
             let notice = Notice::Bad("That token is not valid. It may have expired.");
@@ -89,8 +87,8 @@ fn signed_in(app: &App, session: &PageSession, location: &'static str) -> Respon
     response
 }
 
-async fn sign_in_link_view(State(app): State<App>, ids: PathIds) -> PageResult<Page> {
-    Ok(match app.sign_in_link_view(ids.first()).await? {
+async fn sign_in_link_view(State(app): State<App>, ids: PathIds, from: Client) -> PageResult<Page> {
+    Ok(match app.sign_in_link_view(ids.first(), &from).await? {
         LinkView::First { name } => first_page(&name, &Notice::None),
         LinkView::User(user) => {
             let content = Html::fill(LINK_USER, &[("user", &user.name)]);
@@ -136,15 +134,22 @@ fn dead_page(fault: LinkFault) -> Page {
         .root(UP)
 }
 
-async fn sign_in_link_use(State(app): State<App>, ids: PathIds, form: Form) -> PageResult {
+async fn sign_in_link_use(
+    State(app): State<App>,
+    ids: PathIds,
+    from: Client,
+    form: Form,
+) -> PageResult {
     let name = form.get("name").map(str::trim);
-    Ok(match app.sign_in_link_use(ids.first(), name).await? {
-        LinkUsed::SignedIn(session) => signed_in(&app, &session, UP),
-        LinkUsed::BadName => first_page(name.unwrap_or_default(), &Notice::Bad(BAD_NAME))
-            .status(StatusCode::BAD_REQUEST)
-            .into_response(),
-        LinkUsed::Dead(fault) => dead_page(fault).into_response(),
-    })
+    Ok(
+        match app.sign_in_link_use(ids.first(), name, &from).await? {
+            LinkUsed::SignedIn(session) => signed_in(&app, &session, UP),
+            LinkUsed::BadName => first_page(name.unwrap_or_default(), &Notice::Bad(BAD_NAME))
+                .status(StatusCode::BAD_REQUEST)
+                .into_response(),
+            LinkUsed::Dead(fault) => dead_page(fault).into_response(),
+        },
+    )
 }
 
 async fn sign_in_link_create(State(app): State<App>, signed: SignedForm) -> PageResult<Page> {
