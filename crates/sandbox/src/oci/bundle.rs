@@ -63,7 +63,7 @@ fn process(runtime: Runtime, spec: &SandboxSpec) -> Value {
     let guest = GuestConfig {
         proxy: spec.network,
         pids: (runtime == Runtime::Runsc).then_some(spec.resources.pids),
-        deny_xattr: runtime == Runtime::Runsc,
+        filter: runtime == Runtime::Runsc,
     };
     let guest = serde_json::to_string(&guest).expect("a struct of plain values");
     let open_files = super::backend::open_files();
