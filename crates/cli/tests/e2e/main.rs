@@ -8,6 +8,7 @@ mod archives;
 mod bundles;
 mod cook;
 mod crash;
+mod escape;
 mod exec;
 mod images;
 mod isolation;
