@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help setup build demo test lint bench fuzz
+.PHONY: help setup build demo test redteam lint bench fuzz
 
 help: ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ demo: build ## Start a server, run an agent in a sandbox on a volume, show event
 
 test: setup ## Run every test, with real sandboxes and real agents.
 	@scripts/test.sh
+
+redteam: setup ## Try every known way out of the sandboxes, with controls outside, and report.
+	@scripts/redteam.sh
 
 lint: setup ## Formatting, clippy, dependency rules, repository rules.
 	$(CARGO) fmt --all --check

@@ -30,7 +30,7 @@ pub struct GuestConfig {
     /// Processes and threads of [`UID`], enforced by the guest's own `pids` controller; `None`
     /// where the host enforces the limit exactly.
     pub pids: Option<u32>,
-    /// Whether extended-attribute calls are answered with `EOPNOTSUPP`: some kernels of a
-    /// sandbox answer them wrongly.
-    pub deny_xattr: bool,
+    /// Whether PID 1 refuses itself and all it starts what the runtime does not filter: namespaces,
+    /// mounts, keys, and extended attributes, which some kernels of a sandbox answer wrongly.
+    pub filter: bool,
 }

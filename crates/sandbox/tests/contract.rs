@@ -8,6 +8,7 @@ mod contract {
     pub(crate) mod world;
 
     mod file;
+    mod ids;
     mod life;
     mod limit;
     mod mount;

@@ -251,6 +251,11 @@ impl Api {
 
     /// Downloads a version and gives its files by path.
     pub async fn download(&self, kind: &str, id: &str, version: Option<&str>) -> archive::Files {
+        archive::untar_gz(&self.download_archive(kind, id, version).await)
+    }
+
+    /// Downloads a version and gives the archive as it comes.
+    pub async fn download_archive(&self, kind: &str, id: &str, version: Option<&str>) -> Vec<u8> {
         let query = version
             .map(|v| format!("?version_id={v}"))
             .unwrap_or_default();
@@ -258,7 +263,8 @@ impl Api {
         let response = self.http.get(url).bearer_auth(&self.token).send().await;
         let response = response.expect("the download is answered");
         assert_eq!(response.status().as_u16(), 200);
-        archive::untar_gz(&response.bytes().await.expect("the archive arrives"))
+        let bytes = response.bytes().await.expect("the archive arrives");
+        bytes.to_vec()
     }
 
     /// The id of the artifact or volume with this name.

@@ -34,6 +34,18 @@ pub fn tar_gz(files: &[(&str, &[u8])]) -> Vec<u8> {
     gzip(&builder.into_inner().expect("memory takes the end"))
 }
 
+/// A gzip'd tar of one executable file.
+pub fn tar_gz_program(path: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o755);
+    let mut builder = tar::Builder::new(Vec::new());
+    builder
+        .append_data(&mut header, path, bytes)
+        .expect("memory takes every file");
+    gzip(&builder.into_inner().expect("memory takes the end"))
+}
+
 /// A gzip'd tar with one member whose header is exactly as given, checks and all left out.
 pub fn tar_gz_raw(path: &str, kind: tar::EntryType, link: Option<&str>, bytes: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();

@@ -8,6 +8,8 @@ use nix::fcntl::OFlag;
 use nix::unistd::{dup2_stdin, dup2_stdout};
 use vm0_guest::{GID, GuestConfig, UID};
 
+use super::filter;
+
 /// Room in the pids controller for PID 1 itself.
 const OWN_TASKS: u32 = 2;
 const PIDS_GROUP: &str = "/sys/fs/cgroup/pids/user";
@@ -53,8 +55,8 @@ pub(crate) fn confine_self(config: &GuestConfig) -> io::Result<()> {
             std::process::id().to_string(),
         )?;
     }
-    if config.deny_xattr {
-        deny_xattr()?;
+    if config.filter {
+        filter::install()?;
     }
     Ok(())
 }
@@ -68,65 +70,6 @@ fn drop_bounding_set() {
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
             break;
         }
-    }
-}
-
-/// Answers extended-attribute calls with `EOPNOTSUPP`, for this process and all it starts.
-#[expect(unsafe_code, reason = "seccomp filters have no safe wrapper")]
-fn deny_xattr() -> io::Result<()> {
-    let denied = [
-        libc::SYS_setxattr,
-        libc::SYS_lsetxattr,
-        libc::SYS_fsetxattr,
-        libc::SYS_getxattr,
-        libc::SYS_lgetxattr,
-        libc::SYS_fgetxattr,
-        libc::SYS_listxattr,
-        libc::SYS_llistxattr,
-        libc::SYS_flistxattr,
-        libc::SYS_removexattr,
-        libc::SYS_lremovexattr,
-        libc::SYS_fremovexattr,
-    ];
-    let first = u32::try_from(denied[0]).expect("system call numbers are small");
-    let last = u32::try_from(denied[denied.len() - 1]).expect("system call numbers are small");
-    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
-        code: u16::try_from(code).expect("BPF codes are 16 bits"),
-        jt,
-        jf,
-        k,
-    };
-    // The xattr system calls are numbered consecutively on x86-64 and on AArch64.
-    let mut program = [
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 2, first),
-        step(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, 1, 0, last),
-        step(
-            libc::BPF_RET | libc::BPF_K,
-            0,
-            0,
-            libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32,
-        ),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let filter = libc::sock_fprog {
-        len: u16::try_from(program.len()).expect("five steps"),
-        filter: program.as_mut_ptr(),
-    };
-    // SAFETY: `filter` and the program it points to outlive the call, which copies them.
-    let rc = unsafe {
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
-            &raw const filter,
-            0,
-            0,
-        )
-    };
-    if rc == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
     }
 }
 

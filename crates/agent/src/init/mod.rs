@@ -6,6 +6,7 @@
 
 mod confine;
 mod exec;
+mod filter;
 mod loopback;
 mod process;
 mod proxy;

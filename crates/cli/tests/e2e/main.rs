@@ -9,6 +9,7 @@ mod budget;
 mod bundles;
 mod cook;
 mod crash;
+mod escape;
 mod exec;
 mod images;
 mod isolation;

@@ -11,7 +11,6 @@ use vm0_guest::AUTHORITIES_NAME;
 
 use super::layout::Layout;
 use crate::error::SandboxError;
-use crate::ids;
 
 /// Where distributions keep all authorities in one file: Debian and Alpine, Fedora, SUSE, others.
 const BUNDLES: [(&str, &str); 4] = [
@@ -24,13 +23,13 @@ const BUNDLES: [(&str, &str); 4] = [
 const BUNDLE_MAX_BYTES: u64 = 4 << 20;
 
 /// Makes what runs in the sandbox trust `certificate`, in PEM. The root must be mounted already
-/// and nothing may run in it yet.
-pub(crate) fn trust(layout: &Layout, certificate: &str) -> Result<(), SandboxError> {
+/// and nothing may run in it yet; `first_id` is the host's id of uid 0 inside.
+pub(crate) fn trust(layout: &Layout, certificate: &str, first_id: u32) -> Result<(), SandboxError> {
     let root = layout.root();
     let mut all = None;
     for (directory, name) in BUNDLES {
         let path = root.join(directory).join(name);
-        let extended = extend(&root, directory, name, certificate.as_bytes());
+        let extended = extend(&root, directory, name, certificate.as_bytes(), first_id);
         let bundle = extended.map_err(SandboxError::io("extend", &path))?;
         all = all.or(bundle);
     }
@@ -46,6 +45,7 @@ fn extend(
     directory: &str,
     name: &str,
     certificate: &[u8],
+    first_id: u32,
 ) -> io::Result<Option<Vec<u8>>> {
     let root = File::open(root)?;
     let Some(bundle) = open(
@@ -74,7 +74,7 @@ fn extend(
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o644);
     let file = openat2(&directory, name, flags, mode, ResolveFlags::BENEATH)?;
-    let owner = (Uid::from_raw(ids::BASE), Gid::from_raw(ids::BASE));
+    let owner = (Uid::from_raw(first_id), Gid::from_raw(first_id));
     chownat(
         &directory,
         name,
@@ -119,7 +119,7 @@ mod tests {
         )
         .unwrap();
         symlink(&secret, root.join("etc/ssl/cert.pem")).unwrap();
-        let extended = extend(root, "etc/ssl/certs", "ca-certificates.crt", b"mine");
+        let extended = extend(root, "etc/ssl/certs", "ca-certificates.crt", b"mine", 0);
         assert_eq!(extended.unwrap().unwrap(), b"first\nmine");
         assert_eq!(
             fs::read(root.join("usr/share/ca/all.pem")).unwrap(),
@@ -128,9 +128,12 @@ mod tests {
         let path = root.join("etc/ssl/certs/ca-certificates.crt");
         assert_eq!(fs::read(&path).unwrap(), b"first\nmine");
         assert!(!path.is_symlink());
-        assert_eq!(extend(root, "etc/ssl", "cert.pem", b"mine").unwrap(), None);
         assert_eq!(
-            extend(root, "etc/ssl", "ca-bundle.pem", b"mine").unwrap(),
+            extend(root, "etc/ssl", "cert.pem", b"mine", 0).unwrap(),
+            None
+        );
+        assert_eq!(
+            extend(root, "etc/ssl", "ca-bundle.pem", b"mine", 0).unwrap(),
             None
         );
         assert_eq!(fs::read(&secret).unwrap(), b"secret");

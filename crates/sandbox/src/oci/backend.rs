@@ -11,6 +11,7 @@ use tokio::process::Command;
 
 use super::cgroup::CgroupLayout;
 use super::handover::Handover;
+use super::idmap::IdMaps;
 use super::layout::Layout;
 use super::prepare::prepare;
 use super::process;
@@ -45,6 +46,8 @@ pub(crate) struct Prepared {
     pub(crate) skeleton: Skeleton,
     pub(crate) agent: PathBuf,
     pub(crate) scratch: Arc<ScratchDisks>,
+    /// None where the kernel cannot map ids, so that all sandboxes share those of the disk.
+    pub(crate) id_maps: Option<IdMaps>,
     /// Removed with the backend.
     shared: PathBuf,
 }
@@ -78,9 +81,11 @@ impl OciBackend {
         for directory in [&shared, &templates] {
             fs::create_dir_all(directory).map_err(SandboxError::io("make", directory))?;
         }
+        let skeleton = Skeleton::build(&shared)?;
         let prepared = Prepared {
             runtime,
-            skeleton: Skeleton::build(&shared)?,
+            id_maps: id_maps(&skeleton, &shared),
+            skeleton,
             agent: crate::agent::extract(state_dir)?,
             scratch: Arc::new(ScratchDisks::new(templates, shared.clone())),
             shared,
@@ -151,6 +156,22 @@ impl Drop for Prepared {
     }
 }
 
+/// The maps of ids, if this kernel can map them.
+fn id_maps(skeleton: &Skeleton, shared: &Path) -> Option<IdMaps> {
+    let maps = IdMaps::default();
+    let place = shared.join("map-check");
+    let checked = maps
+        .get(0)
+        .and_then(|map| map.check(&skeleton.common, &skeleton.host, &place));
+    match checked {
+        Ok(()) => Some(maps),
+        Err(error) => {
+            tracing::debug!(%error, "ids cannot be mapped");
+            None
+        }
+    }
+}
+
 /// Removes what processes that have ended shared among their sandboxes.
 fn remove_stale(state_dir: &Path, kind: &str) {
     for entry in fs::read_dir(state_dir).into_iter().flatten().flatten() {
@@ -195,10 +216,17 @@ impl Backend for OciBackend {
             }
         }
         let missing = CgroupLayout::detect().missing();
-        let missing = missing
+        let mut missing: Vec<String> = missing
             .iter()
             .map(|limit| format!("the {limit} limit is not enforced: no such cgroup controller"))
             .collect();
+        if self.prepared.id_maps.is_none() {
+            missing.push(
+                "sandboxes share one range of user ids: Linux 5.19 or later, and a file system \
+                 with idmapped mounts for the data directory, give each its own"
+                    .to_owned(),
+            );
+        }
         Ok(Probe { version, missing })
     }
 

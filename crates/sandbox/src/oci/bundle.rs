@@ -47,6 +47,7 @@ pub(crate) fn config(
     layout: &Layout,
     spec: &SandboxSpec,
     cgroup: &str,
+    first_id: u32,
     mounts: &[Bound<'_>],
 ) -> Value {
     json!({
@@ -55,7 +56,7 @@ pub(crate) fn config(
         "root": {"path": layout.root(), "readonly": false},
         "hostname": "sandbox",
         "mounts": all_mounts(runtime, layout, spec, mounts),
-        "linux": linux(runtime, spec, cgroup),
+        "linux": linux(runtime, spec, cgroup, first_id),
     })
 }
 
@@ -63,7 +64,7 @@ fn process(runtime: Runtime, spec: &SandboxSpec) -> Value {
     let guest = GuestConfig {
         proxy: spec.network,
         pids: (runtime == Runtime::Runsc).then_some(spec.resources.pids),
-        deny_xattr: runtime == Runtime::Runsc,
+        filter: runtime == Runtime::Runsc,
     };
     let guest = serde_json::to_string(&guest).expect("a struct of plain values");
     let open_files = super::backend::open_files();
@@ -84,8 +85,8 @@ fn process(runtime: Runtime, spec: &SandboxSpec) -> Value {
     })
 }
 
-fn linux(runtime: Runtime, spec: &SandboxSpec, cgroup: &str) -> Value {
-    let map = json!([{"containerID": 0, "hostID": ids::BASE, "size": ids::COUNT}]);
+fn linux(runtime: Runtime, spec: &SandboxSpec, cgroup: &str, first_id: u32) -> Value {
+    let map = json!([{"containerID": 0, "hostID": first_id, "size": ids::COUNT}]);
     let mut namespaces: Vec<Value> = ["pid", "ipc", "uts", "mount", "network", "user"]
         .map(|kind| json!({"type": kind}))
         .into();
@@ -155,10 +156,10 @@ fn all_mounts(
     if matches!(spec.image, RootImage::Host) {
         all.push(read_only(Path::new("/usr"), "/usr", true));
     }
-    let platform = layout.on_scratch("vm0");
+    let platform = layout.mapped().join("vm0");
     all.push(read_only(&platform, PLATFORM_DIR, false));
     all.push(read_only(&layout.agent(), AGENT_PATH, false));
-    let (tmp, var_tmp) = (layout.on_scratch("tmp"), layout.on_scratch("var-tmp"));
+    let (tmp, var_tmp) = (layout.mapped().join("tmp"), layout.mapped().join("var-tmp"));
     all.push(writable(&tmp, "/tmp"));
     all.push(writable(&var_tmp, "/var/tmp"));
     let home_is_hidden = mounts.iter().any(|mount| contains_home(mount.target));
@@ -171,7 +172,7 @@ fn all_mounts(
             .map(|mount| writable(mount.source, mount.target)),
     );
     if home_is_hidden {
-        all.push(writable(&layout.on_scratch("home"), HOME));
+        all.push(writable(&layout.mapped().join("home"), HOME));
     }
     all.extend(
         below

@@ -4,6 +4,8 @@
 //!   DIR/sandbox.json   the record           RUN/<id>/scratch    the scratch disk, mounted
 //!   DIR/scratch.img    the scratch disk     RUN/<id>/root       the root overlay
 //!   DIR/runtime.log    the runtime's output RUN/<id>/mounts/N   the overlay of mount N
+//!                                           RUN/<id>/mapped     the scratch disk, with own ids
+//!                                           RUN/<id>/layers/N   a lower layer, with own ids
 //!                                           RUN/<id>/agent      the guest agent, bound
 //!                                           RUN/<id>/bundle, runtime
 //! ```
@@ -142,10 +144,29 @@ impl Layout {
         self.scratch().join(name)
     }
 
-    /// The upper directory of the mount of an index.
-    pub(crate) fn upper(&self, index: usize) -> PathBuf {
-        self.scratch().join(format!("mount-{index}/upper"))
+    /// The scratch disk as the sandbox is given it.
+    pub(crate) fn mapped(&self) -> PathBuf {
+        self.run.join("mapped")
     }
+
+    /// Where a lower layer is mounted with the ids of the sandbox.
+    pub(crate) fn layer(&self, name: &str) -> PathBuf {
+        self.run.join("layers").join(name)
+    }
+
+    /// The directory on the mapped scratch disk for the mount of an index.
+    pub(crate) fn mapped_mount(&self, index: usize) -> PathBuf {
+        self.mapped().join(mount_dir(index))
+    }
+
+    /// The upper directory of the mount of an index, as it is stored.
+    pub(crate) fn upper(&self, index: usize) -> PathBuf {
+        self.scratch().join(mount_dir(index)).join("upper")
+    }
+}
+
+fn mount_dir(index: usize) -> String {
+    format!("mount-{index}")
 }
 
 #[cfg(test)]

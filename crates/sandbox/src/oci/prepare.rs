@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, openat2};
 
@@ -10,8 +11,10 @@ use super::backend::Prepared;
 use super::bundle::{self, Bound, contains_home};
 use super::cgroup::Cgroup;
 use super::handover::Handover;
+use super::idmap::IdMap;
 use super::layout::Layout;
 use super::mount;
+use super::ranges;
 use super::runtime::Runtime;
 use super::scratch::directory;
 use crate::contract::{Resources, RootImage, SandboxSpec};
@@ -36,12 +39,14 @@ pub(crate) fn prepare(
         .create(&layout.scratch_image(), spec.resources.disk_bytes)?;
     disk.attach(&layout.scratch())?;
     make_scratch(layout, spec)?;
-    mount_root(backend, layout, spec)?;
+    let ids = Ids::claim(backend, layout)?;
+    ids.bind(&layout.scratch(), &layout.mapped())?;
+    mount_root(backend, layout, spec, &ids)?;
     if let Some(certificate) = &spec.authority {
-        authority::trust(layout, certificate)?;
+        authority::trust(layout, certificate, ids.first())?;
     }
     mount::bind(&backend.agent, &layout.agent())?;
-    let order = mount_all(layout, spec)?;
+    let order = mount_all(layout, spec, &ids)?;
     let cgroup = Cgroup::new(&layout.id);
     if backend.runtime == Runtime::Runsc {
         cgroup
@@ -60,11 +65,52 @@ pub(crate) fn prepare(
             target: &spec.mounts[*index].target,
         })
         .collect();
-    let config = bundle::config(backend.runtime, layout, spec, &cgroup.oci_path(), &bound);
+    let config = bundle::config(
+        backend.runtime,
+        layout,
+        spec,
+        &cgroup.oci_path(),
+        ids.first(),
+        &bound,
+    );
     handover
         .give(&config.to_string())
         .map_err(SandboxError::io("write", layout.config()))?;
     Ok(cgroup)
+}
+
+/// The ids of a sandbox on the host.
+struct Ids {
+    /// None where the kernel cannot map ids.
+    map: Option<Arc<IdMap>>,
+}
+
+impl Ids {
+    fn claim(backend: &Prepared, layout: &Layout) -> Result<Self, SandboxError> {
+        let Some(maps) = &backend.id_maps else {
+            return Ok(Self { map: None });
+        };
+        let run = layout.run.parent().unwrap_or(&layout.run);
+        let map = ranges::claim(run, &layout.id).and_then(|range| maps.get(range));
+        map.map(|map| Self { map: Some(map) })
+            .map_err(SandboxError::io("take user ids for", &layout.run))
+    }
+
+    /// The host id of uid and gid 0 inside.
+    fn first(&self) -> u32 {
+        self.map.as_ref().map_or(ids::BASE, |map| map.first())
+    }
+
+    /// Mounts a stored tree as the sandbox is given it.
+    fn bind(&self, source: &Path, target: &Path) -> Result<(), SandboxError> {
+        fs::create_dir_all(target).map_err(SandboxError::io("make", target))?;
+        match &self.map {
+            Some(map) => map
+                .bind(source, target)
+                .map_err(SandboxError::io("map the user ids of", source)),
+            None => mount::bind(source, target),
+        }
+    }
 }
 
 fn runsc_limits(limits: &Resources) -> Resources {
@@ -105,8 +151,13 @@ fn make_scratch(layout: &Layout, spec: &SandboxSpec) -> Result<(), SandboxError>
     make().map_err(SandboxError::io("write", layout.scratch()))
 }
 
-fn mount_root(backend: &Prepared, layout: &Layout, spec: &SandboxSpec) -> Result<(), SandboxError> {
-    let lowers = match &spec.image {
+fn mount_root(
+    backend: &Prepared,
+    layout: &Layout,
+    spec: &SandboxSpec,
+    ids: &Ids,
+) -> Result<(), SandboxError> {
+    let stored = match &spec.image {
         RootImage::Host => vec![backend.skeleton.host.clone()],
         RootImage::Layers(layers) => layers
             .iter()
@@ -114,7 +165,13 @@ fn mount_root(backend: &Prepared, layout: &Layout, spec: &SandboxSpec) -> Result
             .cloned()
             .collect(),
     };
-    let root = layout.on_scratch("root");
+    let mut lowers = Vec::with_capacity(stored.len());
+    for (index, layer) in stored.iter().enumerate() {
+        let lower = layout.layer(&format!("root-{index}"));
+        ids.bind(layer, &lower)?;
+        lowers.push(lower);
+    }
+    let root = layout.mapped().join("root");
     mount::overlay(
         &lowers,
         &root.join("upper"),
@@ -125,25 +182,32 @@ fn mount_root(backend: &Prepared, layout: &Layout, spec: &SandboxSpec) -> Result
 
 /// Mounts the overlay of each mount and makes the mount points; the order in which the runtime
 /// must bind them.
-fn mount_all(layout: &Layout, spec: &SandboxSpec) -> Result<Vec<usize>, SandboxError> {
+fn mount_all(layout: &Layout, spec: &SandboxSpec, ids: &Ids) -> Result<Vec<usize>, SandboxError> {
     let mut order: Vec<usize> = (0..spec.mounts.len()).collect();
     order.sort_by_key(|index| spec.mounts[*index].target.matches('/').count());
     for index in &order {
-        let upper = layout.upper(*index);
-        let empty = upper.with_file_name("lower");
-        let lower = spec.mounts[*index].lower.clone().unwrap_or(empty);
-        let work = upper.with_file_name("work");
+        let own = layout.mapped_mount(*index);
+        let lower = match &spec.mounts[*index].lower {
+            Some(tree) => {
+                let lower = layout.layer(&index.to_string());
+                ids.bind(tree, &lower)?;
+                lower
+            }
+            None => own.join("lower"),
+        };
+        let (upper, work) = (own.join("upper"), own.join("work"));
         mount::overlay(&[lower], &upper, &work, &layout.mount(*index))?;
     }
     for (position, index) in order.iter().enumerate() {
         let target = &spec.mounts[*index].target;
         let (parent, relative) = enclosing(layout, spec, &order[..position], target);
-        make_mount_point(&parent, &relative)?;
+        make_mount_point(&parent, &relative, ids.first())?;
         if contains_home(target) {
             let relative = vm0_guest::HOME.trim_start_matches(target.as_str());
             make_mount_point(
                 &layout.mount(*index),
                 Path::new(relative.trim_start_matches('/')),
+                ids.first(),
             )?;
         }
     }
@@ -162,7 +226,7 @@ fn enclosing(
         .any(|index| contains_home(&spec.mounts[*index].target));
     let mut found = (layout.root(), target.trim_start_matches('/'));
     let mut depth = 0;
-    let homes = home_is_hidden.then(|| (vm0_guest::HOME, layout.on_scratch("home")));
+    let homes = home_is_hidden.then(|| (vm0_guest::HOME, layout.mapped().join("home")));
     let mounts = mounted
         .iter()
         .map(|index| (spec.mounts[*index].target.as_str(), layout.mount(*index)))
@@ -181,7 +245,7 @@ fn enclosing(
 }
 
 /// Makes a directory below `tree`, whose content is hostile: no component may be a link.
-fn make_mount_point(tree: &Path, relative: &Path) -> Result<(), SandboxError> {
+fn make_mount_point(tree: &Path, relative: &Path, first_id: u32) -> Result<(), SandboxError> {
     let full = tree.join(relative);
     let io =
         |error: rustix::io::Errno| SandboxError::io("make the mount point", &full)(error.into());
@@ -196,7 +260,8 @@ fn make_mount_point(tree: &Path, relative: &Path) -> Result<(), SandboxError> {
         at = match opened {
             Err(rustix::io::Errno::NOENT) => {
                 mkdirat(&at, name, Mode::from_raw_mode(0o755)).map_err(io)?;
-                let owner = (Uid::from_raw(ids::USER), Gid::from_raw(ids::USER));
+                let user = ids::user(first_id);
+                let owner = (Uid::from_raw(user), Gid::from_raw(user));
                 chownat(
                     &at,
                     name,

@@ -70,6 +70,10 @@ const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 const AF_VSOCK: u64 = 40;
 const AF_ALG: u64 = 38;
+const FILE_KIND: u64 = 0o170_000;
+/// Kinds of files that are devices: also without privileges, `0:0` is what an overlay takes for a
+/// removed file.
+const DEVICES: [u64; 2] = [0o020_000, 0o060_000];
 
 /// The filter of `runc`.
 pub(crate) fn filter() -> Value {
@@ -92,6 +96,15 @@ pub(crate) fn filter() -> Value {
             "names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM,
             "args": [{"index": 0, "value": family, "op": "SCMP_CMP_EQ"}],
         }));
+    }
+    for kind in DEVICES {
+        for (name, mode) in [("mknod", 1), ("mknodat", 2)] {
+            rules.push(json!({
+                "names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM,
+                "args": [{"index": mode, "value": FILE_KIND, "valueTwo": kind,
+                    "op": "SCMP_CMP_MASKED_EQ"}],
+            }));
+        }
     }
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
