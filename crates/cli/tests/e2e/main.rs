@@ -17,3 +17,4 @@ mod outcomes;
 mod runs;
 mod sandboxes;
 mod sessions;
+mod transparent;

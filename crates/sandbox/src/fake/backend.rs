@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::GuestTree;
 use super::running::FakeSandbox;
-use crate::contract::{Backend, Probe, Sandbox, SandboxSpec, Stopped};
+use crate::contract::{Backend, Probe, Sandbox, SandboxSpec, Stopped, Transparent};
 use crate::error::SandboxError;
 use crate::oci::check;
 
@@ -75,6 +75,7 @@ impl Backend for FakeBackend {
                 "nothing is isolated and programs are only simulated".to_owned(),
                 "the memory, cpu and pids limits are not enforced".to_owned(),
             ],
+            transparent: Transparent::Off,
         })
     }
 

@@ -185,6 +185,7 @@ impl Backend for OciBackend {
         let made = self.create(probe_spec(&dir)).await;
         let sandbox = made.map_err(|error| unavailable(error.to_string()))?;
         let ran = run_true(&*sandbox).await;
+        let transparent = sandbox.transparent().clone();
         sandbox.stop().await?.remove().await?;
         match ran? {
             0 => {}
@@ -199,7 +200,11 @@ impl Backend for OciBackend {
             .iter()
             .map(|limit| format!("the {limit} limit is not enforced: no such cgroup controller"))
             .collect();
-        Ok(Probe { version, missing })
+        Ok(Probe {
+            version,
+            missing,
+            transparent,
+        })
     }
 
     async fn create(&self, spec: SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
@@ -349,7 +354,7 @@ fn probe_spec(dir: &Path) -> SandboxSpec {
             disk_bytes: 64 << 20,
             pids: 64,
         },
-        network: false,
+        network: true,
     }
 }
 

@@ -5,6 +5,7 @@
 //!   DIR/scratch.img    the scratch disk     RUN/<id>/root       the root overlay
 //!   DIR/runtime.log    the runtime's output RUN/<id>/mounts/N   the overlay of mount N
 //!                                           RUN/<id>/agent      the guest agent, bound
+//!                                           RUN/<id>/devices    its own file of a device
 //!                                           RUN/<id>/bundle, runtime
 //! ```
 
@@ -122,6 +123,15 @@ impl Layout {
 
     pub(crate) fn agent(&self) -> PathBuf {
         self.run.join("agent")
+    }
+
+    /// The directory of its own files of devices.
+    pub(crate) fn devices(&self) -> PathBuf {
+        self.run.join("devices")
+    }
+
+    pub(crate) fn tun(&self) -> PathBuf {
+        self.devices().join("tun")
     }
 
     pub(crate) fn bundle(&self) -> PathBuf {

@@ -13,6 +13,7 @@ use super::layout::Layout;
 use super::mount;
 use super::runtime::Runtime;
 use super::scratch::directory;
+use super::tun;
 use crate::contract::{Resources, RootImage, SandboxSpec};
 use crate::error::SandboxError;
 use crate::ids;
@@ -37,6 +38,11 @@ pub(crate) fn prepare(
     make_scratch(layout, spec)?;
     mount_root(backend, layout, spec)?;
     mount::bind(&backend.agent, &layout.agent())?;
+    if backend.runtime == Runtime::Runc && spec.network {
+        // The guest agent reports what it then lacks.
+        tun::make(layout)
+            .unwrap_or_else(|error| tracing::debug!(%error, "failed to make the device tun"));
+    }
     let order = mount_all(layout, spec)?;
     let cgroup = Cgroup::new(&layout.id);
     if backend.runtime == Runtime::Runsc {
