@@ -11,5 +11,6 @@ mod contract {
     mod life;
     mod limit;
     mod mount;
+    mod network;
     mod process;
 }

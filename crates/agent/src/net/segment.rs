@@ -19,6 +19,9 @@ use super::outlet::{Card, Outlet};
 /// Bytes that wait in one direction of one connection.
 pub(crate) const BUFFER_BYTES: usize = 128 * 1024;
 
+/// How long nothing is said before the program's kernel is asked whether it is still there.
+const KEEP_ALIVE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(60);
+
 /// The program's end of a connection, seen from here.
 pub(crate) struct Segments {
     interface: Interface,
@@ -47,6 +50,8 @@ impl Segments {
         // The other end is the same machine: nothing is gained by waiting.
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(None);
+        // A program that has gone and could not say so is missed in the end.
+        socket.set_keep_alive(Some(KEEP_ALIVE));
         let listening = socket.listen((*to.ip(), to.port()));
         debug_assert!(listening.is_ok(), "port 0 is refused before");
         let mut sockets = SocketSet::new(Vec::with_capacity(1));

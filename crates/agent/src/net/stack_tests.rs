@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
@@ -356,4 +358,49 @@ fn a_connection_that_either_end_breaks_off_is_gone() {
         world.socket(handle).send_slice(b"anyone?").unwrap();
         world.until(|world| !world.socket(handle).may_send()).await;
     });
+}
+
+/// A segment of the connection from port 5000 to [`ANYWHERE`].
+fn segment(control: u8, sequence: u32, acknowledged: u32, rest: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0];
+    packet.extend_from_slice(&OWN.octets());
+    packet.extend_from_slice(&ANYWHERE.ip().octets());
+    packet.extend_from_slice(&5000u16.to_be_bytes());
+    packet.extend_from_slice(&ANYWHERE.port().to_be_bytes());
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&acknowledged.to_be_bytes());
+    packet.extend_from_slice(&[0x50, control, 0xff, 0xff, 0, 0, 0, 0]);
+    packet.extend_from_slice(rest);
+    let length = u16::try_from(packet.len()).unwrap();
+    packet[2..4].copy_from_slice(&length.to_be_bytes());
+    packet
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn arbitrary_segments_neither_panic_nor_are_answered_without_end(
+        segments in vec(
+            (any::<u8>(), any::<u32>(), any::<u32>(), 5u8..16, vec(any::<u8>(), 0..80)),
+            1..40,
+        ),
+        near in any::<bool>(),
+    ) {
+        run(async move {
+            let mut world = World::new(2);
+            let (handle, stream) = world.connected().await;
+            world.to_program.borrow_mut().clear();
+            let count = segments.len();
+            for (control, sequence, acknowledged, header, rest) in segments {
+                let sequence = if near { sequence % (1 << 18) } else { sequence };
+                let mut packet = segment(control, sequence, acknowledged, &rest);
+                packet[32] = header << 4;
+                world.stack.arrive(&packet);
+            }
+            tokio::task::yield_now().await;
+            assert!(world.to_program.borrow().len() <= 2 * count + 2);
+            drop((handle, stream));
+        });
+    }
 }

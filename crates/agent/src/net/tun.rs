@@ -1,9 +1,9 @@
 //! The device of the interface.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -54,8 +54,10 @@ impl Opened {
 }
 
 /// Takes the device's file away where that is possible: gVisor puts it there for everyone, and
-/// nobody else has a use for it. Where the host has bound it, its mode keeps others out.
+/// nobody else has a use for it. Where the host has bound it, its mode keeps others out; so it does
+/// on the way through our own descriptor below `/proc`.
 pub(crate) fn hide() {
+    let _ = fs::set_permissions(DEVICE, Permissions::from_mode(0o600));
     let _ = fs::remove_file(DEVICE);
 }
 
