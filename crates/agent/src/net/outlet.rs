@@ -8,10 +8,13 @@ use smoltcp::time::Instant;
 /// The longest packet in either direction.
 pub(crate) const MTU: usize = 65_535;
 
+/// Takes a packet.
+type Sink = dyn Fn(&[u8]);
+
 /// Sends packets to programs. One that cannot be taken is lost, as on any network.
 pub(crate) struct Outlet {
     buffer: RefCell<Box<[u8]>>,
-    send: Box<dyn Fn(&[u8])>,
+    send: Box<Sink>,
 }
 
 impl Outlet {
