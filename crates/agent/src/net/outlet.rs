@@ -8,6 +8,9 @@ use smoltcp::time::Instant;
 /// The longest packet in either direction.
 pub(crate) const MTU: usize = 65_535;
 
+/// No headers are longer than this: IP and TCP, or IP, ICMP and the quoted IP.
+const HEADERS: usize = 128;
+
 /// Takes a packet.
 type Sink = dyn Fn(&[u8]);
 
@@ -25,11 +28,12 @@ impl Outlet {
         }
     }
 
-    /// Sends a packet of `length` bytes that `fill` writes; they are zero before.
+    /// Sends a packet of `length` bytes that `fill` writes. Headers, some of whose fields are left
+    /// alone, are zero before.
     pub(crate) fn send<R>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
         let mut buffer = self.buffer.borrow_mut();
         let packet = &mut buffer[..length];
-        packet[..length.min(128)].fill(0);
+        packet[..length.min(HEADERS)].fill(0);
         let filled = fill(packet);
         (self.send)(packet);
         filled

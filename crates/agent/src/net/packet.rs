@@ -12,8 +12,7 @@ use super::address::OWN;
 use super::outlet::Outlet;
 
 const HOP_LIMIT: u8 = 64;
-/// What an unreachable packet is quoted with: its header without options, and as much again as a
-/// program is recognised by.
+/// How much is quoted of an unreachable packet after its header: what its sender is known by.
 const QUOTED_BYTES: usize = 8;
 
 /// A packet that something is done with.
@@ -128,7 +127,6 @@ fn send(
     outlet.send(header + length, |bytes| {
         let (head, body) = bytes.split_at_mut(header);
         fill(body);
-        // The length that it checks is that of the whole packet.
         ip.emit(
             &mut Ipv4Packet::new_unchecked(head),
             &ChecksumCapabilities::default(),

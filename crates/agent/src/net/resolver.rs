@@ -7,7 +7,8 @@ use super::pool::Pool;
 
 /// Connections to the resolver at one time; further ones wait.
 pub(crate) const MAX_CONNECTIONS: usize = 16;
-/// How long a program may keep an address: shorter than it takes to go through the pool.
+/// How long a program may keep an address. One that keeps it longer is refused once the name is
+/// forgotten: the address is not soon given to another.
 const TTL_SECONDS: u32 = 30;
 /// Queries on one connection.
 const MAX_QUERIES: usize = 1024;
