@@ -1,7 +1,7 @@
 //! The program inside a sandbox, under several names of one executable:
 //!
 //! - `agent init CONFIG`: PID 1. Serves the host's channel, starts programs, reaps, accepts proxy
-//!   connections.
+//!   connections, and owns the interface of programs that know no proxy.
 //! - `agent shell`: the built-in agent without a model.
 //! - `agent put BASE`, `agent get BASE PATTERN…`: files in and out, as the user inside.
 //!
@@ -9,6 +9,7 @@
 
 mod files;
 mod init;
+mod net;
 mod shell;
 
 use std::process::ExitCode;

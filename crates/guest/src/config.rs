@@ -18,7 +18,8 @@ pub const AGENT_PATH: &str = "/vm0/agent";
 pub const PROXY_PORT: u16 = 3128;
 /// The proxy as a URL, for the environment of programs.
 pub const PROXY_URL: &str = "http://127.0.0.1:3128";
-/// Connections to the proxy at one time; further ones wait to be accepted.
+/// Connections to the proxy and through the interface together at one time; further ones wait to
+/// be accepted.
 pub const MAX_FORWARDS: usize = 256;
 
 /// Argument of `agent init`, as JSON.
@@ -27,6 +28,8 @@ pub const MAX_FORWARDS: usize = 256;
 pub struct GuestConfig {
     /// Whether to accept proxy connections.
     pub proxy: bool,
+    /// Whether programs that know no proxy get an interface and a resolver.
+    pub transparent: bool,
     /// Processes and threads of [`UID`], enforced by the guest's own `pids` controller; `None`
     /// where the host enforces the limit exactly.
     pub pids: Option<u32>,

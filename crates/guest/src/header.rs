@@ -11,6 +11,21 @@ pub struct Hello {
     pub protocol_version: u8,
     /// Version of the guest agent, for the log.
     pub agent_version: String,
+    /// Whether programs that know no proxy are served.
+    pub transparent: Transparent,
+}
+
+/// Whether programs that know no proxy have an interface and a resolver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transparent {
+    /// They have.
+    On,
+    /// They were not to have.
+    #[default]
+    Off,
+    /// They were to have, and this is why they have not.
+    Failed(String),
 }
 
 /// First frame of a stream that the host opens.

@@ -4,13 +4,15 @@
 //! ```text
 //!   PID 1's stdin/stdout ──► one hello frame from the guest, then yamux
 //!     host → guest   Exec (control stream of a process), Attach (its input or output), KillAll
-//!     guest → host   Forward (raw bytes of a connection to the proxy)
+//!     guest → host   Forward (raw bytes of a connection to the proxy, or SOCKS5 said for one that
+//!                    knows no proxy)
 //! ```
 //!
 //! *Invariant:* knows nothing of runs, HTTP or storage. Whatever the guest sends is hostile:
 //! every read has a limit, no input makes a parser panic.
 
 pub mod config;
+pub mod dns;
 pub mod files;
 pub mod frame;
 pub mod header;
@@ -22,5 +24,6 @@ pub use config::{
 pub use frame::{FrameError, PROTOCOL_VERSION};
 pub use header::{
     Channel, ExecHeader, GuestHeader, Hello, HostHeader, Input, Notice, Request, TerminalSize,
+    Transparent,
 };
 pub use mux::{Incoming, Mux, MuxStream, Side};

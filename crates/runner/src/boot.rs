@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use vm0_egress::{Gateway, UsageTotals};
 use vm0_model::limits;
 use vm0_model::wire::runner::StartedReport;
-use vm0_sandbox::{Process, Sandbox, SandboxError};
+use vm0_sandbox::{Process, Sandbox, SandboxError, Transparent};
 
 use crate::agent::Agent;
 use crate::budget::Watch;
@@ -60,6 +60,7 @@ impl Prepared {
             held,
         } = self;
         let sandbox = run.host.backend.create(sandbox).await?;
+        log_transparent(run, sandbox.transparent()).await;
         let put_prompt = sandbox.put_platform_file(PROMPT_FILE_NAME, run.spec.prompt.as_bytes());
         let put_files = async {
             if files.is_empty() {
@@ -88,6 +89,21 @@ impl Prepared {
             base,
             held,
         })
+    }
+}
+
+async fn log_transparent(run: &Run, transparent: &Transparent) {
+    let journal = &run.journal;
+    match transparent {
+        Transparent::Off => {}
+        Transparent::On => {
+            let text = "network: transparent mode is on";
+            journal.info(Phase::Boot, text).await;
+        }
+        Transparent::Failed(reason) => {
+            let text = format!("network: only through the proxy, no transparent mode: {reason}");
+            journal.warn(Phase::Boot, text).await;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vm0_sandbox::{Kind, open};
-pub use vm0_sandbox::{Probe, SandboxError};
+pub use vm0_sandbox::{Probe, SandboxError, Transparent};
 
 /// One kind of sandbox.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use vm0_guest::config::MAX_FORWARDS;
 use vm0_guest::frame::{self, MAX_GUEST_FRAME, MAX_HOST_FRAME};
 use vm0_guest::{
     Channel, ExecHeader, GuestHeader, Hello, HostHeader, Incoming, Input, Mux, MuxStream, Notice,
-    PROTOCOL_VERSION, Request, Side,
+    PROTOCOL_VERSION, Request, Side, Transparent,
 };
 
 use crate::contract::{ByteStream, ExecSpec, Exit, Process, ProcessControl, Stdin, TerminalSize};
@@ -30,6 +30,7 @@ pub(crate) struct Guest {
     processes: AtomicU64,
     forwards: Mutex<mpsc::Receiver<MuxStream>>,
     oom_count: OomCount,
+    transparent: Transparent,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -56,8 +57,14 @@ impl Guest {
             processes: AtomicU64::new(1),
             forwards: Mutex::new(forwards),
             oom_count,
+            transparent: hello.transparent,
             tasks: [tokio::spawn(run), tokio::spawn(receive(incoming, sender))],
         })
+    }
+
+    /// Whether programs that know no proxy are served.
+    pub(crate) fn transparent(&self) -> &Transparent {
+        &self.transparent
     }
 
     /// Starts a program; it has not necessarily started when this returns.

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::SandboxError;
 
-pub use vm0_guest::TerminalSize;
+pub use vm0_guest::{TerminalSize, Transparent};
 
 /// A byte stream out of a sandbox: hostile, flow-controlled.
 pub type ByteStream = Pin<Box<dyn Duplex>>;
@@ -64,6 +64,8 @@ pub struct Probe {
     pub version: String,
     /// Limits of [`Resources`] and protections that cannot be enforced here, as sentences.
     pub missing: Vec<String>,
+    /// Whether a sandbox with a network serves programs that know no proxy.
+    pub transparent: Transparent,
 }
 
 /// Everything a sandbox is made of.
@@ -79,7 +81,8 @@ pub struct SandboxSpec {
     pub mounts: Vec<MountSpec>,
     /// What it may use.
     pub resources: Resources,
-    /// Whether the guest offers the proxy on 127.0.0.1.
+    /// Whether the guest offers the proxy on 127.0.0.1 and, where it can, an interface and a resolver
+    /// for programs that know no proxy.
     pub network: bool,
     /// A certificate in PEM of an authority that the programs inside trust beside those of the
     /// image: by the image's own bundle, and by [`AUTHORITIES_NAME`](crate::AUTHORITIES_NAME)
@@ -145,8 +148,12 @@ pub trait Sandbox: Send + Sync {
     /// Writes `/vm0/<name>` (mode 0444), which nobody inside can change.
     async fn put_platform_file(&self, name: &str, bytes: &[u8]) -> Result<(), SandboxError>;
 
+    /// Whether programs that know no proxy have an interface and a resolver.
+    fn transparent(&self) -> &Transparent;
+
     /// The next connection that a program inside made to the guest's proxy: raw bytes in both
-    /// directions, as the program sent them. `None` once the guest has died.
+    /// directions, as the program sent them; or one that it made without a proxy, for which the
+    /// guest speaks SOCKS5. `None` once the guest has died.
     async fn accept(&self) -> Option<ByteStream>;
 
     /// The present use of resources.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::contract::Backend;
+use crate::contract::{Backend, Transparent};
 use crate::error::SandboxError;
 use crate::fake::FakeBackend;
 use crate::oci::{OciBackend, Runtime};
@@ -106,6 +106,13 @@ async fn report(backend: &dyn Backend) -> Result<(), SandboxError> {
         version = probe.version,
         "sandboxes work"
     );
+    if let Transparent::Failed(reason) = probe.transparent {
+        tracing::warn!(
+            sandbox = backend.kind(),
+            reason,
+            "programs that ignore the proxy will have no network"
+        );
+    }
     for missing in probe.missing {
         tracing::warn!(sandbox = backend.kind(), "{missing}");
     }

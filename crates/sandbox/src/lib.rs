@@ -23,7 +23,7 @@ mod oci;
 pub use contract::{
     Backend, ByteStream, Duplex, ExecSpec, Exit, FileLimits, GuestFile, MountSpec, Probe, Process,
     ProcessControl, Resources, RootImage, Sandbox, SandboxSpec, Stats, Stdin, Stopped,
-    TerminalSize,
+    TerminalSize, Transparent,
 };
 pub use detect::{Kind, UnknownKind, detect, open};
 pub use error::SandboxError;

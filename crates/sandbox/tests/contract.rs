@@ -12,5 +12,6 @@ mod contract {
     mod life;
     mod limit;
     mod mount;
+    mod network;
     mod process;
 }

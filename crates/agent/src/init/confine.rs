@@ -73,6 +73,48 @@ fn drop_bounding_set() {
     }
 }
 
+/// Gives up the capability to change interfaces and routes, if it is there.
+#[expect(unsafe_code, reason = "capget and capset have no safe wrapper")]
+pub(crate) fn drop_network_administration() -> io::Result<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3`: two words for each set.
+    const VERSION: u32 = 0x2008_0522;
+    const CAP_NET_ADMIN: u32 = 12;
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: libc::c_int,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Sets {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    let mut header = Header {
+        version: VERSION,
+        pid: 0,
+    };
+    let mut sets = [Sets::default(); 2];
+    // SAFETY: the structs have the layout of the kernel's, are live, and two sets are what the
+    // version says.
+    let rc = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
+    if rc != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let others = !(1 << CAP_NET_ADMIN);
+    sets[0].effective &= others;
+    sets[0].permitted &= others;
+    sets[0].inheritable &= others;
+    // SAFETY: as above; the call only reads.
+    let rc = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) };
+    if rc == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Runs between fork and exec: becomes the user, without privileges, in the working directory.
 ///
 /// Only system calls: the process is a copy of a program that may hold locks.

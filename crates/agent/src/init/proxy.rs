@@ -15,9 +15,13 @@ pub(crate) async fn listen() -> std::io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, PROXY_PORT)).await
 }
 
+/// Permits for connections to the host, whichever way they are made.
+pub(crate) fn permits() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_FORWARDS))
+}
+
 /// Forwards connections until the channel ends.
-pub(crate) async fn forward_all(listener: TcpListener, mux: Mux) {
-    let permits = Arc::new(Semaphore::new(MAX_FORWARDS));
+pub(crate) async fn forward_all(listener: TcpListener, mux: Mux, permits: Arc<Semaphore>) {
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;

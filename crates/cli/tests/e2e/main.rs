@@ -22,3 +22,4 @@ mod secrets;
 mod serve_tls;
 mod sessions;
 mod tls;
+mod transparent;

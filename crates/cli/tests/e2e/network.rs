@@ -11,14 +11,17 @@ crate::on_each_sandbox!(
     an_opened_port_is_reached_only_by_rule,
     without_network_there_is_no_proxy,
     a_policy_is_changed_while_the_run_goes_on,
-    there_is_no_dns_and_no_interface,
+    without_network_there_is_no_dns_and_no_interface,
+    an_interface_leads_nowhere_but_to_the_gateway,
 );
 
-fn agent(network: &Value) -> Value {
+/// An agent that runs its prompt, with this network.
+pub(crate) fn agent(network: &Value) -> Value {
     json!({ "version": "1.0", "agents": { "caller": { "framework": "shell", "network": network } } })
 }
 
-async fn network_log(api: &vm0_testkit::Api, id: &str) -> Vec<Value> {
+/// The network log of a run.
+pub(crate) async fn network_log(api: &vm0_testkit::Api, id: &str) -> Vec<Value> {
     let logs = api
         .get(&format!("/v1/runs/{id}/logs?type=network&limit=100"))
         .await
@@ -216,16 +219,57 @@ async fn system_log_has(api: &vm0_testkit::Api, run: &str, line: &str) {
     waited.unwrap_or_else(|_| panic!("no line '{line}'"));
 }
 
-async fn there_is_no_dns_and_no_interface(kind: &str) {
+async fn without_network_there_is_no_dns_and_no_interface(kind: &str) {
     let server = server(kind);
     let api = server.api();
-    api.agent(&agent(&json!({ "mode": "public" }))).await;
+    api.agent(&agent(&json!({ "mode": "none" }))).await;
     let prompt = "tail -n +3 /proc/net/dev | grep -vc ' lo:\\|^ *lo:'; \
+                  grep -c nameserver /etc/resolv.conf; \
                   getent hosts example.com || echo no name; \
                   python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((\"1.1.1.1\", 53)); s.send(b\"x\")' 2>/dev/null || echo no udp; \
-                  python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 443), 3)' 2>/dev/null || echo no tcp";
+                  python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 443), 3)' 2>/dev/null || echo no tcp; \
+                  [ ! -e /dev/net/tun ] || python3 -c 'open(\"/dev/net/tun\", \"r+b\", 0)' 2>/dev/null || echo no device";
     let run = api
         .run_to_end(&json!({ "agent": "caller", "prompt": prompt }))
         .await;
-    assert_eq!(run["output"], "0\nno name\nno udp\nno tcp", "{run}");
+    let output = run["output"].as_str().expect("an output");
+    assert!(output.starts_with("0\n0\nno name\nno udp\nno tcp"), "{run}");
+}
+
+async fn an_interface_leads_nowhere_but_to_the_gateway(kind: &str) {
+    let server = server(kind);
+    let api = server.api();
+    let rule = json!({ "domain": "allowed.example", "action": "allow" });
+    api.agent(&agent(&json!({ "mode": "allowlist", "rules": [rule] })))
+        .await;
+    let prompt = "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | sort | tr '\\n' ' '; echo; \
+                  python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 443), 20)' 2>&1 | tail -1; \
+                  python3 -c 'import socket; socket.create_connection((\"denied.example\", 443), 20)' 2>&1 | tail -1; \
+                  python3 -c 'import socket; socket.create_connection((\"198.18.0.2\", 80), 20)' 2>&1 | tail -1; \
+                  ip route add 10.0.0.0/8 dev lo 2>/dev/null && echo ROUTE; \
+                  ip link set tun0 down 2>/dev/null && echo DOWN; \
+                  python3 -c 'import fcntl, struct; fcntl.ioctl(open(\"/dev/net/tun\", \"r+b\", 0), 0x400454ca, struct.pack(\"16sH22x\", b\"tun1\", 0x1001))' 2>/dev/null && echo DEVICE; \
+                  echo nameserver 1.1.1.1 2>/dev/null > /etc/resolv.conf && echo RESOLVER; \
+                  echo end";
+    let id = api
+        .run(&json!({ "agent": "caller", "prompt": prompt }))
+        .await;
+    let run = api.run_end(&id, std::time::Duration::from_secs(120)).await;
+    let refused = "ConnectionRefusedError: [Errno 111] Connection refused\n".repeat(3);
+    assert_eq!(run["output"], format!("lo tun0 \n{refused}end"), "{run}");
+    let log = network_log(&api, &id).await;
+    let denied: Vec<String> = log
+        .iter()
+        .filter(|entry| entry["level"] == "warn")
+        .map(|entry| entry["metadata"].to_string())
+        .collect();
+    assert_eq!(denied.len(), 2, "{log:#?}");
+    assert!(
+        denied.iter().any(|entry| entry.contains("1.1.1.1")),
+        "{log:#?}"
+    );
+    assert!(
+        denied.iter().any(|entry| entry.contains("denied.example")),
+        "{log:#?}"
+    );
 }

@@ -11,7 +11,7 @@ use vm0_guest::{AUTHORITIES_NAME, PLATFORM_DIR};
 
 use super::files::GuestTree;
 use super::running::FakeSandbox;
-use crate::contract::{Backend, Probe, Sandbox, SandboxSpec, Stopped};
+use crate::contract::{Backend, Probe, Sandbox, SandboxSpec, Stopped, Transparent};
 use crate::error::SandboxError;
 use crate::oci::check;
 
@@ -76,6 +76,7 @@ impl Backend for FakeBackend {
                 "nothing is isolated and programs are only simulated".to_owned(),
                 "the memory, cpu and pids limits are not enforced".to_owned(),
             ],
+            transparent: Transparent::Off,
         })
     }
 

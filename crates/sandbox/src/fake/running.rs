@@ -12,7 +12,7 @@ use super::command::Program;
 use super::files::GuestTree;
 use crate::contract::{
     ByteStream, ExecSpec, Exit, FileLimits, GuestFile, Process, ProcessControl, Sandbox, Stats,
-    Stdin, Stopped, TerminalSize,
+    Stdin, Stopped, TerminalSize, Transparent,
 };
 use crate::error::SandboxError;
 
@@ -201,8 +201,12 @@ impl Sandbox for FakeSandbox {
             .map_err(SandboxError::io("write", &path))
     }
 
-    async fn accept(&self) -> Option<ByteStream> {
+    fn transparent(&self) -> &Transparent {
         // No simulated program makes a connection.
+        &Transparent::Off
+    }
+
+    async fn accept(&self) -> Option<ByteStream> {
         let _ = self
             .stopping
             .subscribe()

@@ -206,6 +206,7 @@ impl Backend for OciBackend {
         let made = self.create(probe_spec(&dir)).await;
         let sandbox = made.map_err(|error| unavailable(error.to_string()))?;
         let ran = run_true(&*sandbox).await;
+        let transparent = sandbox.transparent().clone();
         sandbox.stop().await?.remove().await?;
         match ran? {
             0 => {}
@@ -227,7 +228,11 @@ impl Backend for OciBackend {
                     .to_owned(),
             );
         }
-        Ok(Probe { version, missing })
+        Ok(Probe {
+            version,
+            missing,
+            transparent,
+        })
     }
 
     async fn create(&self, spec: SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
@@ -377,7 +382,7 @@ fn probe_spec(dir: &Path) -> SandboxSpec {
             disk_bytes: 64 << 20,
             pids: 64,
         },
-        network: false,
+        network: true,
         authority: None,
     }
 }

@@ -8,12 +8,16 @@ use vm0_guest::{AGENT_PATH, GuestConfig, HOME, PLATFORM_DIR};
 use super::layout::Layout;
 use super::runtime::Runtime;
 use super::seccomp;
-use crate::contract::{Resources, RootImage, SandboxSpec};
+use super::tun;
+use crate::contract::{RootImage, SandboxSpec};
 use crate::ids;
 
 const PERIOD_MICROS: u64 = 100_000;
 /// What PID 1 needs to start programs as the user and to kill them.
 const CAPABILITIES: [&str; 4] = ["CAP_KILL", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
+/// What it needs besides to make an interface, in its own network namespace; it gives it up before
+/// it starts anything.
+const NETWORK_CAPABILITY: &str = "CAP_NET_ADMIN";
 const MASKED: [&str; 11] = [
     "/proc/acpi",
     "/proc/asound",
@@ -63,11 +67,16 @@ pub(crate) fn config(
 fn process(runtime: Runtime, spec: &SandboxSpec) -> Value {
     let guest = GuestConfig {
         proxy: spec.network,
+        transparent: spec.network,
         pids: (runtime == Runtime::Runsc).then_some(spec.resources.pids),
         filter: runtime == Runtime::Runsc,
     };
     let guest = serde_json::to_string(&guest).expect("a struct of plain values");
     let open_files = super::backend::open_files();
+    let mut capabilities = CAPABILITIES.to_vec();
+    if spec.network {
+        capabilities.push(NETWORK_CAPABILITY);
+    }
     json!({
         "terminal": false,
         "user": {"uid": 0, "gid": 0},
@@ -76,7 +85,7 @@ fn process(runtime: Runtime, spec: &SandboxSpec) -> Value {
         "cwd": "/",
         "noNewPrivileges": true,
         "capabilities": {
-            "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES,
+            "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
         },
         "rlimits": [
             {"type": "RLIMIT_NOFILE", "hard": open_files, "soft": open_files},
@@ -94,7 +103,7 @@ fn linux(runtime: Runtime, spec: &SandboxSpec, cgroup: &str, first_id: u32) -> V
         "uidMappings": map,
         "gidMappings": map,
         "cgroupsPath": cgroup,
-        "resources": resources(&spec.resources),
+        "resources": resources(runtime, spec),
     });
     if runtime == Runtime::Runc {
         namespaces.push(json!({"type": "cgroup"}));
@@ -106,7 +115,15 @@ fn linux(runtime: Runtime, spec: &SandboxSpec, cgroup: &str, first_id: u32) -> V
     linux
 }
 
-fn resources(limits: &Resources) -> Value {
+fn resources(runtime: Runtime, spec: &SandboxSpec) -> Value {
+    let limits = &spec.resources;
+    let mut devices = devices();
+    if runtime == Runtime::Runc && spec.network {
+        let (major, minor) = tun::NUMBERS;
+        devices.push(json!({
+            "allow": true, "type": "c", "major": major, "minor": minor, "access": "rw",
+        }));
+    }
     json!({
         "memory": {"limit": limits.memory_bytes},
         "cpu": {
@@ -114,17 +131,22 @@ fn resources(limits: &Resources) -> Value {
             "period": PERIOD_MICROS,
         },
         "pids": {"limit": limits.pids},
-        "devices": [
-            {"allow": false, "access": "rwm"},
-            {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"},
-            {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "rw"},
-            {"allow": true, "type": "c", "major": 1, "minor": 7, "access": "rw"},
-            {"allow": true, "type": "c", "major": 1, "minor": 8, "access": "rw"},
-            {"allow": true, "type": "c", "major": 1, "minor": 9, "access": "rw"},
-            {"allow": true, "type": "c", "major": 5, "minor": 0, "access": "rw"},
-            {"allow": true, "type": "c", "major": 136, "access": "rw"},
-        ],
+        "devices": devices,
     })
+}
+
+/// The devices that every sandbox may use.
+fn devices() -> Vec<Value> {
+    vec![
+        json!({"allow": false, "access": "rwm"}),
+        json!({"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"}),
+        json!({"allow": true, "type": "c", "major": 1, "minor": 5, "access": "rw"}),
+        json!({"allow": true, "type": "c", "major": 1, "minor": 7, "access": "rw"}),
+        json!({"allow": true, "type": "c", "major": 1, "minor": 8, "access": "rw"}),
+        json!({"allow": true, "type": "c", "major": 1, "minor": 9, "access": "rw"}),
+        json!({"allow": true, "type": "c", "major": 5, "minor": 0, "access": "rw"}),
+        json!({"allow": true, "type": "c", "major": 136, "access": "rw"}),
+    ]
 }
 
 fn all_mounts(
@@ -151,6 +173,12 @@ fn all_mounts(
         all.push(
             json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
             "options": hidden}),
+        );
+    }
+    if runtime == Runtime::Runc && spec.network && layout.tun().exists() {
+        all.push(
+            json!({"destination": tun::PATH, "type": "bind", "source": layout.tun(),
+            "options": ["bind", "rw", "nosuid", "noexec"]}),
         );
     }
     if matches!(spec.image, RootImage::Host) {

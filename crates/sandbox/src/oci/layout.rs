@@ -7,6 +7,7 @@
 //!                                           RUN/<id>/mapped     the scratch disk, with own ids
 //!                                           RUN/<id>/layers/N   a lower layer, with own ids
 //!                                           RUN/<id>/agent      the guest agent, bound
+//!                                           RUN/<id>/devices    its own file of a device
 //!                                           RUN/<id>/bundle, runtime
 //! ```
 
@@ -124,6 +125,15 @@ impl Layout {
 
     pub(crate) fn agent(&self) -> PathBuf {
         self.run.join("agent")
+    }
+
+    /// The directory of its own files of devices.
+    pub(crate) fn devices(&self) -> PathBuf {
+        self.run.join("devices")
+    }
+
+    pub(crate) fn tun(&self) -> PathBuf {
+        self.devices().join("tun")
     }
 
     pub(crate) fn bundle(&self) -> PathBuf {

@@ -27,6 +27,7 @@ mod scratch;
 mod seccomp;
 mod skeleton;
 mod stopped;
+mod tun;
 
 pub use backend::OciBackend;
 pub(crate) use backend::check;

@@ -17,6 +17,7 @@ use super::mount;
 use super::ranges;
 use super::runtime::Runtime;
 use super::scratch::directory;
+use super::tun;
 use crate::contract::{Resources, RootImage, SandboxSpec};
 use crate::error::SandboxError;
 use crate::ids;
@@ -46,6 +47,11 @@ pub(crate) fn prepare(
         authority::trust(layout, certificate, ids.first())?;
     }
     mount::bind(&backend.agent, &layout.agent())?;
+    if backend.runtime == Runtime::Runc && spec.network {
+        // The guest agent reports what it then lacks.
+        tun::make(layout, ids.first())
+            .unwrap_or_else(|error| tracing::debug!(%error, "failed to make the device tun"));
+    }
     let order = mount_all(layout, spec, &ids)?;
     let cgroup = Cgroup::new(&layout.id);
     if backend.runtime == Runtime::Runsc {

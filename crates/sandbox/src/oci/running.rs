@@ -20,6 +20,7 @@ use super::stopped::{OciStopped, blocking};
 use crate::channel::Guest;
 use crate::contract::{
     ByteStream, ExecSpec, FileLimits, GuestFile, Process, Sandbox, Stats, Stdin, Stopped,
+    Transparent,
 };
 use crate::error::SandboxError;
 
@@ -44,6 +45,10 @@ impl Sandbox for OciSandbox {
     async fn exec(&self, spec: ExecSpec) -> Result<Process, SandboxError> {
         check(&spec)?;
         self.guest.exec(spec).await
+    }
+
+    fn transparent(&self) -> &Transparent {
+        self.guest.transparent()
     }
 
     async fn put_files(&self, base: &str, files: Vec<GuestFile>) -> Result<(), SandboxError> {

@@ -43,7 +43,7 @@ const FILES: [(&str, &str); 6] = [
     ),
     (
         "etc/nsswitch.conf",
-        "passwd: files\ngroup: files\nhosts: files\n",
+        "passwd: files\ngroup: files\nhosts: files dns\n",
     ),
 ];
 /// What programs of the host's `/usr` expect of `/etc`: nothing that tells about the host's users.

@@ -1,6 +1,6 @@
 //! Which kinds of sandbox work, and which one `auto` takes.
 
-use vm0_runner::doctor::{SandboxCheck, report};
+use vm0_runner::doctor::{SandboxCheck, Transparent, report};
 
 use super::check::Check;
 use crate::error::chain;
@@ -35,12 +35,31 @@ fn of_kind(found: &SandboxCheck) -> Vec<Check> {
                 let fix = "Runs go on without it; see the documentation of operations";
                 Check::warn(GROUP, found.kind, missing.clone(), fix)
             });
-            std::iter::once(works).chain(missing).collect()
+            let network = transparent(found.kind, &probe.transparent);
+            [works, network].into_iter().chain(missing).collect()
         }
         Err(error) => {
             let fix = "Install it: make setup, and run as root";
             vec![Check::warn(GROUP, found.kind, chain(error), fix)]
         }
+    }
+}
+
+/// Programs that know no proxy need a device.
+fn transparent(kind: &'static str, transparent: &Transparent) -> Check {
+    match transparent {
+        Transparent::On => Check::ok(
+            GROUP,
+            kind,
+            "programs that ignore the proxy are served (transparent mode)",
+        ),
+        Transparent::Off => Check::ok(GROUP, kind, "only programs that use the proxy are served"),
+        Transparent::Failed(reason) => Check::warn(
+            GROUP,
+            kind,
+            format!("programs that ignore the proxy have no network: {reason}"),
+            "Load the module: modprobe tun",
+        ),
     }
 }
 
