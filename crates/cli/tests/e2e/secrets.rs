@@ -138,15 +138,20 @@ fn reversed(text: &str) -> String {
     text.chars().rev().collect()
 }
 
-/// Files below the server's directory that have the value, as it is, reversed or in base64.
-fn kept_in_clear(server: &Server) -> String {
+/// No file below the server's directory has the value, as it is, reversed or in base64.
+fn assert_not_kept(server: &Server) {
+    let control = server.data_dir().join("control");
+    std::fs::write(&control, [b"\0", KEY.as_bytes()].concat()).expect("it is writable");
     let found = std::process::Command::new("grep")
-        .args(["-rlFa", "-e", KEY, "-e", &reversed(KEY)])
+        .env("LC_ALL", "C")
+        .args(["-rlF", "-e", KEY, "-e", &reversed(KEY)])
         .args(["-e", "c2stcHJvai1yZWFsLWtleS8wMTIzNDU2Nzg5K2FiY2RlZ"])
         .arg(server.data_dir())
         .output()
         .expect("grep runs");
-    String::from_utf8_lossy(&found.stdout).into_owned()
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert_eq!(found.trim_end(), control.display().to_string());
+    std::fs::remove_file(&control).expect("it is there");
 }
 
 async fn a_sandbox_has_placeholders_only(kind: &str) {
@@ -182,7 +187,7 @@ async fn a_sandbox_has_placeholders_only(kind: &str) {
     assert!(is_placeholder(shown.trim_end(), "sk-proj-"), "{output:?}");
     api.post(&format!("/v1/runs/{id}/cancel"), &json!({})).await;
     api.run_end(&id, LIMIT).await;
-    assert_eq!(kept_in_clear(&server), "");
+    assert_not_kept(&server);
 }
 
 async fn a_value_goes_to_its_host_and_comes_back_masked(kind: &str) {
@@ -226,7 +231,7 @@ async fn a_value_goes_to_its_host_and_comes_back_masked(kind: &str) {
     let echo = String::from_utf8_lossy(&files["echo"]);
     assert!(echo.contains(&stars) && !echo.contains(KEY), "{echo}");
     host::assert_nothing_left(server.data_dir(), &id, Duration::from_secs(60)).await;
-    assert_eq!(kept_in_clear(&server), "");
+    assert_not_kept(&server);
     assert!(!server.log().contains(KEY));
 }
 
