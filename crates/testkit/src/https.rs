@@ -163,6 +163,52 @@ impl HttpsServer {
     }
 }
 
+/// TLS for [`HOST`] in front of a server on loopback that speaks in clear.
+#[derive(Debug)]
+pub struct TlsFront {
+    port: u16,
+    authority: Authority,
+}
+
+impl TlsFront {
+    /// Starts one on a free port, in front of the server on port `behind`.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn start(behind: u16) -> Self {
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::from(authority.server_config(HOST, &["http/1.1"]));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut client = acceptor.accept(stream).await?;
+                    let mut server = TcpStream::connect(("127.0.0.1", behind)).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                });
+            }
+        });
+        Self { port, authority }
+    }
+
+    /// Its URL, as a sandbox writes it.
+    pub fn url(&self) -> String {
+        format!("https://{HOST}:{}", self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A PEM file of the authority that vouches for it.
+    pub fn authority(&self) -> &Path {
+        self.authority.path()
+    }
+}
+
 async fn serve(stream: TcpStream, acceptor: TlsAcceptor, seen: Arc<Mutex<Vec<SeenRequest>>>) {
     let _ = stream.set_nodelay(true);
     let Ok(stream) = acceptor.accept(stream).await else {

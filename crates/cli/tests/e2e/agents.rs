@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// The image store that all tests share, with the image of `framework` in it. The first test
 /// builds it, as an operator would; a lock file lets the others wait.
-fn images(framework: &str) -> PathBuf {
+pub(crate) fn images(framework: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let root = BUILT.get_or_init(|| {
         let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-images");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use vm0_testkit::https::TlsFront;
 use vm0_testkit::{Api, ModelServer, Server, host};
 
 use crate::sandboxes::options;
@@ -16,8 +17,8 @@ crate::on_each_sandbox!(
     a_value_goes_to_its_host_and_comes_back_masked,
     a_placeholder_elsewhere_is_refused_and_logged,
     a_value_that_no_request_can_hold_fails_the_run,
-    claude_code_works_without_its_key,
-    codex_works_without_its_key,
+    claude_code_works_over_tls_without_its_key,
+    codex_works_over_tls_without_its_key,
 );
 
 const KEY: &str = "sk-proj-real-key/0123456789+abcdef";
@@ -296,11 +297,11 @@ async fn a_value_that_no_request_can_hold_fails_the_run(kind: &str) {
     );
 }
 
-async fn claude_code_works_without_its_key(kind: &str) {
+async fn claude_code_works_over_tls_without_its_key(kind: &str) {
     let key = "sk-ant-api03-real-key-0123456789";
-    let environment = |model: &ModelServer| {
+    let environment = |url: &str| {
         json!({ "ANTHROPIC_API_KEY": "${{ secrets.ANTHROPIC_API_KEY }}",
-                "ANTHROPIC_BASE_URL": model.url_inside() })
+                "ANTHROPIC_BASE_URL": url })
     };
     let case = Agent {
         framework: "claude-code",
@@ -312,11 +313,11 @@ async fn claude_code_works_without_its_key(kind: &str) {
     works_without_its_key(kind, &case, environment).await;
 }
 
-async fn codex_works_without_its_key(kind: &str) {
+async fn codex_works_over_tls_without_its_key(kind: &str) {
     let key = "sk-proj-real-key-0123456789";
-    let environment = |model: &ModelServer| {
+    let environment = |url: &str| {
         json!({ "OPENAI_API_KEY": "${{ secrets.OPENAI_API_KEY }}", "OPENAI_MODEL": "scripted",
-                "OPENAI_BASE_URL": format!("{}/v1", model.url_inside()) })
+                "OPENAI_BASE_URL": format!("{url}/v1") })
     };
     let case = Agent {
         framework: "codex",
@@ -336,15 +337,21 @@ struct Agent {
     credential: String,
 }
 
-async fn works_without_its_key(
-    kind: &str,
-    case: &Agent,
-    environment: impl Fn(&ModelServer) -> Value,
-) {
+async fn works_without_its_key(kind: &str, case: &Agent, environment: impl Fn(&str) -> Value) {
     let model = ModelServer::start().await;
-    let server = crate::agents::server(kind, case.framework, &model);
+    let front = TlsFront::start(model.port()).await;
+    let server = options(kind)
+        .link(
+            "runner/images",
+            crate::agents::images(case.framework).join("runner/images"),
+        )
+        .arg("--allow-private")
+        .arg(format!("127.0.0.1/32:{}", front.port()))
+        .arg("--trust-ca")
+        .arg(front.authority().display().to_string())
+        .start();
     let api = server.api();
-    let agent = json!({ "framework": case.framework, "environment": environment(&model),
+    let agent = json!({ "framework": case.framework, "environment": environment(&front.url()),
                         "network": { "mode": "allowlist" } });
     let config = json!({ "version": "1.0", "agents": { "writer": agent } });
     api.agent(&config).await;
