@@ -161,6 +161,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Flow<S> {
     /// Moves what is for the program; whether anything was moved.
     fn download(&mut self, cx: &mut Context<'_>, segments: &mut Segments) -> Result<bool, Broken> {
         if self.download != Half::Open {
+            if self.download == Half::Ending && segments.finish() {
+                self.download = Half::Ended;
+            }
             return Ok(false);
         }
         let mut read = Poll::Pending;
@@ -173,8 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Flow<S> {
         });
         match read {
             Poll::Ready(Ok(0)) => {
-                self.download = Half::Ended;
-                segments.finish();
+                self.download = Half::Ending;
                 Ok(true)
             }
             Poll::Ready(Ok(_)) => Ok(true),

@@ -19,8 +19,12 @@ use super::outlet::{Card, Outlet};
 /// Bytes that wait in one direction of one connection.
 pub(crate) const BUFFER_BYTES: usize = 128 * 1024;
 
-/// How long nothing is said before the program's kernel is asked whether it is still there.
+/// How long nothing is said before the program's kernel is asked whether it is still there: a
+/// program that has gone and could not say so is missed in the end.
 const KEEP_ALIVE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(60);
+/// The same while there is something to send. smoltcp forgets to send again what a kernel dropped
+/// for want of memory when it closed its window; the third answer to this reminds it.
+const REMINDER: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(200);
 
 /// The program's end of a connection, seen from here.
 pub(crate) struct Segments {
@@ -50,8 +54,6 @@ impl Segments {
         // The other end is the same machine: nothing is gained by waiting.
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(None);
-        // A program that has gone and could not say so is missed in the end.
-        socket.set_keep_alive(Some(KEEP_ALIVE));
         let listening = socket.listen((*to.ip(), to.port()));
         debug_assert!(listening.is_ok(), "port 0 is refused before");
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
@@ -81,6 +83,13 @@ impl Segments {
     /// Sends what is to be sent by now; after how long there may be more without anything arriving.
     pub(crate) fn depart(&mut self) -> Option<Duration> {
         let now = self.now();
+        let socket = self.socket();
+        let silence = if socket.send_queue() == 0 {
+            KEEP_ALIVE
+        } else {
+            REMINDER
+        };
+        socket.set_keep_alive(Some(silence));
         let mut card = Card {
             arrived: None,
             outlet: &self.outlet,
@@ -116,9 +125,15 @@ impl Segments {
         }
     }
 
-    /// Says that nothing more will be put.
-    pub(crate) fn finish(&mut self) {
-        self.socket().close();
+    /// Says that nothing more will be put, once all that was has arrived; whether it has.
+    ///
+    /// Not before: smoltcp takes no notice of a window that opens after it has said so.
+    pub(crate) fn finish(&mut self) -> bool {
+        let arrived = self.socket().send_queue() == 0;
+        if arrived {
+            self.socket().close();
+        }
+        arrived
     }
 
     /// Breaks the connection off.

@@ -53,9 +53,10 @@ struct World {
     outlet: Outlet,
     interface: Interface,
     sockets: SocketSet<'static>,
-    /// Of every so many packets one is lost.
-    loss: usize,
-    seen: Cell<usize>,
+    /// Of so many packets one is lost, if any.
+    loss: Option<u32>,
+    /// Decides which.
+    chance: Cell<u32>,
     start: std::time::Instant,
 }
 
@@ -88,8 +89,8 @@ impl World {
             outlet,
             interface,
             sockets: SocketSet::new(Vec::new()),
-            loss: usize::MAX,
-            seen: Cell::new(0),
+            loss: None,
+            chance: Cell::new(1),
             start: std::time::Instant::now(),
         }
     }
@@ -98,6 +99,8 @@ impl World {
         let buffer = || SocketBuffer::new(vec![0; STREAM_BYTES]);
         let mut socket = Socket::new(buffer(), buffer());
         socket.set_nagle_enabled(false);
+        // As in `Segments`, and as no kernel needs it.
+        socket.set_keep_alive(Some(smoltcp::time::Duration::from_millis(200)));
         let context = self.interface.context();
         socket
             .connect(context, (*to.ip(), to.port()), port)
@@ -110,8 +113,10 @@ impl World {
     }
 
     fn is_lost(&self) -> bool {
-        self.seen.set(self.seen.get() + 1);
-        self.seen.get().is_multiple_of(self.loss)
+        let next = self.chance.get().wrapping_mul(1_664_525);
+        self.chance.set(next.wrapping_add(1_013_904_223));
+        self.loss
+            .is_some_and(|loss| (self.chance.get() >> 16).is_multiple_of(loss))
     }
 
     /// Lets packets pass both ways, and the stack's tasks work, for one round.
@@ -261,11 +266,13 @@ fn an_address_that_stands_for_no_name_and_an_unknown_connection_are_refused() {
 
 #[test]
 fn both_directions_arrive_whole_and_end_one_after_the_other() {
-    for (length, loss) in [(600_000, usize::MAX), (150_000, 11)] {
+    let lossy = [2, 3, 7].map(|chance| (150_000, Some(12), chance));
+    for (length, loss, chance) in [(600_000, None, 1)].into_iter().chain(lossy) {
         run(async move {
             let mut world = World::new(1);
             let (handle, mut stream) = world.connected().await;
             world.loss = loss;
+            world.chance.set(chance);
             let (up, down) = (bytes(length), bytes(length - 1000));
             let (sent, expected) = (down.clone(), up.clone());
             let host = tokio::task::spawn_local(async move {

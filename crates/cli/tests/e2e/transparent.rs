@@ -19,11 +19,13 @@ crate::on_each_sandbox!(
     refused_destinations_are_logged_by_name,
     only_dns_is_answered_by_udp,
     large_transfers_arrive_whole_in_both_directions,
+    a_program_with_little_room_that_has_said_all_gets_all,
     two_hundred_connections_are_open_at_once,
     the_system_log_says_that_the_mode_is_on,
 );
 
 const LARGE_BYTES: usize = 100 << 20;
+const LITTLE_BYTES: usize = 4 << 20;
 const CONNECTIONS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -50,6 +52,11 @@ async fn serve(stream: TcpStream, together: Arc<Barrier>) -> std::io::Result<()>
         }
         "download" => {
             for chunk in large() {
+                stream.write_all(&chunk).await?;
+            }
+        }
+        "little" => {
+            for chunk in large().take(LITTLE_BYTES >> 16) {
                 stream.write_all(&chunk).await?;
             }
         }
@@ -252,6 +259,30 @@ async fn large_transfers_arrive_whole_in_both_directions(kind: &str) {
     let (output, run) = output(&api, &prompt).await;
     let line = format!("{LARGE_BYTES} {expected}");
     assert_eq!(output, format!("{line}\n{line}"), "{run}");
+}
+
+async fn a_program_with_little_room_that_has_said_all_gets_all(kind: &str) {
+    let (_server, api, port) = world(kind).await;
+    let mut hash = Sha256::new();
+    large()
+        .take(LITTLE_BYTES >> 16)
+        .for_each(|chunk| hash.update(&chunk));
+    let expected = hex::encode(hash.finalize());
+    let prompt = python(&format!(
+        "s = socket.socket()\n\
+         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)\n\
+         s.connect(('host.vm0.internal', {port}))\n\
+         s.sendall(b'little\\n')\n\
+         s.shutdown(socket.SHUT_WR)\n\
+         h = hashlib.sha256()\n\
+         while True:\n\
+        \x20   b = s.recv(3000)\n\
+        \x20   if not b: break\n\
+        \x20   h.update(b)\n\
+         print(h.hexdigest())"
+    ));
+    let (output, run) = output(&api, &prompt).await;
+    assert_eq!(output, expected, "{run}");
 }
 
 async fn two_hundred_connections_are_open_at_once(kind: &str) {
