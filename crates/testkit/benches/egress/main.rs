@@ -12,6 +12,7 @@ mod report;
 mod sandbox;
 mod server;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use client::Way;
@@ -24,7 +25,7 @@ const CLIENTS: usize = 32;
 const LOAD: Duration = Duration::from_secs(5);
 const OPEN_CONNECTIONS: usize = 100;
 
-fn main() {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -36,12 +37,15 @@ fn main() {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        ["gateway", port, authority] => runtime.block_on(gateway::serve(port, authority)),
+        ["gateway", port, authority] => {
+            runtime.block_on(gateway::serve(port, authority));
+            ExitCode::SUCCESS
+        }
         _ => runtime.block_on(measure()),
     }
 }
 
-async fn measure() {
+async fn measure() -> ExitCode {
     let server = server::Server::start().await;
     let gateway = GatewayProcess::start(&server);
     let mut report = Report::default();
@@ -50,7 +54,7 @@ async fn measure() {
     rate(&mut report, &server, &gateway).await;
     memory(&mut report, &server).await;
     sandbox::throughput(&mut report, &server).await;
-    report.finish();
+    report.finish()
 }
 
 async fn latency(report: &mut Report, server: &server::Server, gateway: &GatewayProcess) {
@@ -73,7 +77,7 @@ async fn latency(report: &mut Report, server: &server::Server, gateway: &Gateway
             }
         }
     }
-    let [direct, passed, intercepted] = times.map(|times| quantile::p50(times));
+    let [direct, passed, intercepted] = times.map(quantile::p50);
     report.note(&format!(
         "request over a kept connection, direct: {direct:.3?} p50"
     ));

@@ -1,5 +1,7 @@
 //! What was measured, beside what is to be reached.
 
+use std::process::ExitCode;
+
 /// What a figure must reach.
 pub(crate) enum Bound {
     AtMost(f64),
@@ -26,10 +28,12 @@ impl Report {
         println!("{what:<52} {value:>9.2} {unit:<7} {aim:<8} {verdict}");
     }
 
-    pub(crate) fn finish(self) {
-        if self.missed > 0 {
-            println!("{} missed", self.missed);
-            std::process::exit(1);
+    /// Whether every figure reached its aim.
+    pub(crate) fn finish(self) -> ExitCode {
+        if self.missed == 0 {
+            return ExitCode::SUCCESS;
         }
+        println!("{} missed", self.missed);
+        ExitCode::FAILURE
     }
 }
