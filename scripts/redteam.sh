@@ -12,13 +12,12 @@ export VM0_REDTEAM="$PWD/target/redteam"
 rm -rf "$VM0_REDTEAM"
 mkdir -p "$VM0_REDTEAM"
 
-readonly TESTS='escape'
 cargo build --locked --workspace --bin vm0 --example probe
 failed=0
 if command -v cargo-nextest >/dev/null; then
-    cargo nextest run --locked --workspace -E "binary(e2e) and test($TESTS)" || failed=1
+    cargo nextest run --locked --workspace -E 'binary(e2e) and test(/^(escape|canary)::/)' || failed=1
 else
-    cargo test --locked --workspace --test e2e "$TESTS" || failed=1
+    cargo test --locked --workspace --test e2e -- escape:: canary:: || failed=1
 fi
 target/debug/examples/probe report "$VM0_REDTEAM" || failed=1
 echo "the report is in target/redteam/report.md"

@@ -7,6 +7,7 @@ mod agents;
 mod archives;
 mod budget;
 mod bundles;
+mod canary;
 mod cook;
 mod crash;
 mod escape;

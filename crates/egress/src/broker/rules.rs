@@ -55,7 +55,9 @@ impl Broker {
         let cores: Vec<&str> = secrets.iter().map(|secret| secret.core.as_str()).collect();
         let placeholders = Arc::new(Placeholders::new(&cores));
         let values = secrets.iter().map(|secret| secret.value.expose_secret());
-        let forms = Arc::new(Forms::new(values));
+        let bounds = secrets.iter().flat_map(|secret| &secret.bounds);
+        let carried = bounds.filter_map(Bound::carried_as);
+        let forms = Arc::new(Forms::new(values.chain(carried)));
         let models = models.into_iter().map(|model| (model.host, model.ports));
         Self {
             placeholders,

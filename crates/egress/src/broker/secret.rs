@@ -152,6 +152,16 @@ impl Bound {
         self.transport == Transport::Tls
     }
 
+    /// What a request carries instead of the value, if a server that encodes it once more would make
+    /// something of it that no form of the value is: Basic credentials, the text of a query.
+    pub(super) fn carried_as(&self) -> Option<&str> {
+        match &self.put {
+            Put::Header(_, value) => value.to_str().ok()?.strip_prefix("Basic "),
+            Put::Query(_, text) => Some(text.expose_secret()),
+            Put::AnyHeader => None,
+        }
+    }
+
     /// Whether a request to `target` that travels like this may carry the value.
     pub(super) fn covers(&self, target: &Target, transport: Transport) -> bool {
         self.transport == transport && self.port == target.port && self.host.covers(&target.host)
