@@ -99,7 +99,9 @@ async fn serve_http1(connection: &Arc<Connection>, client: Client) -> hyper::Res
         .header_read_timeout(connection.shared.header_timeout)
         .max_buf_size(limits::GATEWAY_HEAD_MAX_BYTES)
         .preserve_header_case(true)
-        .half_close(true)
+        // In TLS the end of what a client says is the end of the client. In clear it may only have
+        // said all that it has to say.
+        .half_close(!connection.is_tls())
         .serve_connection(TokioIo::new(client), service(connection))
         .with_upgrades()
         .await

@@ -204,6 +204,36 @@ async fn a_stream_of_events_passes_as_it_comes() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_a_silent_stream_frees_its_connection() {
+    let internet = Internet::new();
+    let silent = |_| async {
+        let (sender, body) = Channel::<Bytes>::new(1);
+        tokio::spawn(async move {
+            let _kept = sender;
+            std::future::pending::<()>().await;
+        });
+        Response::new(body.boxed())
+    };
+    let server = internet
+        .server(&["a.example"], &["h2", "http/1.1"], silent)
+        .await;
+    let mut bench = internet.inspecting(&["a.example"]);
+    let authority = format!("a.example:{}", server.port);
+    let mut first = http1(&bench, &authority).await;
+    let answer = first
+        .send_request(request("GET", &authority, "/one", ""))
+        .await;
+    drop((answer.unwrap(), first));
+    assert!(bench.line().await.contains("/one - 200 ("));
+    let mut second = http2(&bench, &authority).await;
+    let answer = second
+        .send_request(request2("GET", &authority, "/two", ""))
+        .await;
+    drop((answer.unwrap(), second));
+    assert!(bench.line().await.contains("/two - 200 ("));
+}
+
+#[tokio::test]
 async fn large_bodies_pass_both_ways_unchanged() {
     let internet = Internet::new();
     let echo = |request: Request<hyper::body::Incoming>| async move {
