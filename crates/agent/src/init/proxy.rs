@@ -10,6 +10,10 @@ use vm0_guest::config::{MAX_FORWARDS, PROXY_PORT};
 use vm0_guest::frame::{self, MAX_GUEST_FRAME};
 use vm0_guest::{GuestHeader, Mux};
 
+/// What is held of each direction of a connection: a system call in gVisor costs as much as
+/// copying tens of kilobytes.
+const BUFFER_BYTES: usize = 64 * 1024;
+
 /// Listens on the proxy's address; must exist before any program is started.
 pub(crate) async fn listen() -> std::io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, PROXY_PORT)).await
@@ -45,6 +49,12 @@ async fn forward(mut connection: TcpStream, mux: &Mux) -> std::io::Result<()> {
     frame::write(&mut stream, &GuestHeader::Forward, MAX_GUEST_FRAME)
         .await
         .map_err(std::io::Error::other)?;
-    tokio::io::copy_bidirectional(&mut connection, &mut stream).await?;
+    tokio::io::copy_bidirectional_with_sizes(
+        &mut connection,
+        &mut stream,
+        BUFFER_BYTES,
+        BUFFER_BYTES,
+    )
+    .await?;
     Ok(())
 }
