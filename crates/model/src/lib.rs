@@ -22,6 +22,7 @@ pub mod reference;
 pub mod run;
 pub mod schedule;
 mod schema;
+pub mod secret_finder;
 pub mod secret_form;
 pub mod storage;
 pub mod template;

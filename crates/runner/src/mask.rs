@@ -1,10 +1,11 @@
 //! Secrets are replaced by `***` in everything that leaves the runner (agents 4.7).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
-use vm0_model::secret_form::secret_forms;
+use vm0_model::secret_finder::SecretFinder;
 
 /// What stands in the place of a secret.
 const REPLACEMENT: &str = "***";
@@ -13,66 +14,71 @@ const STRUCTURAL_KEYS: [&str; 2] = ["type", "subtype"];
 
 /// Replaces the secrets of one run.
 #[derive(Debug)]
-pub(crate) struct Mask {
-    patterns: Option<AhoCorasick>,
-    longest: usize,
-}
+pub(crate) struct Mask(SecretFinder);
 
 impl Mask {
     /// A mask for every value of `secrets` that is long enough.
     pub(crate) fn new(secrets: &BTreeMap<String, String>) -> Self {
-        let patterns: BTreeSet<String> = secrets
-            .values()
-            .flat_map(|value| secret_forms(value))
-            .collect();
-        let longest = patterns.iter().map(String::len).max().unwrap_or(0);
-        let patterns = (!patterns.is_empty()).then(|| {
-            AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .build(&patterns)
-                .expect("the patterns of 128 KiB of secrets fit an automaton")
-        });
-        Self { patterns, longest }
+        Self(SecretFinder::new(secrets.values().map(String::as_str)))
     }
 
     /// Bytes of the longest pattern: text that is cut must be masked this far beyond the cut.
     pub(crate) fn longest(&self) -> usize {
-        self.longest
+        self.0.longest()
     }
 
     /// `text` without secrets.
     pub(crate) fn text(&self, text: String) -> String {
-        match &self.patterns {
-            Some(patterns) if patterns.is_match(&text) => {
-                let mut masked = String::with_capacity(text.len());
-                patterns.replace_all_with(&text, &mut masked, |_, _, masked| {
-                    masked.push_str(REPLACEMENT);
-                    true
-                });
-                masked
-            }
-            _ => text,
+        let places = self.places(text.as_bytes());
+        if places.is_empty() {
+            return text;
         }
+        let mut masked = String::with_capacity(text.len());
+        let mut end = 0;
+        for place in places {
+            masked.push_str(&text[end..place.start]);
+            masked.push_str(REPLACEMENT);
+            end = place.end;
+        }
+        masked.push_str(&text[end..]);
+        masked
     }
 
     /// `bytes` without secrets.
     pub(crate) fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        match &self.patterns {
-            Some(patterns) if patterns.is_match(&bytes) => {
-                let mut masked = Vec::with_capacity(bytes.len());
-                patterns.replace_all_with_bytes(&bytes, &mut masked, |_, _, masked| {
-                    masked.extend_from_slice(REPLACEMENT.as_bytes());
-                    true
-                });
-                masked
-            }
-            _ => bytes,
+        let places = self.places(&bytes);
+        if places.is_empty() {
+            return bytes;
         }
+        let mut masked = Vec::with_capacity(bytes.len());
+        let mut end = 0;
+        for place in places {
+            masked.extend_from_slice(&bytes[end..place.start]);
+            masked.extend_from_slice(REPLACEMENT.as_bytes());
+            end = place.end;
+        }
+        masked.extend_from_slice(&bytes[end..]);
+        masked
+    }
+
+    /// What is replaced: the longest of those that begin first, then the same behind its end.
+    fn places(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut places = self.0.occurrences(bytes);
+        places.sort_by_key(|place| (place.start, Reverse(place.end)));
+        let mut end = 0;
+        places.retain(|place| {
+            let free = place.start >= end;
+            if free {
+                end = place.end;
+            }
+            free
+        });
+        places
     }
 
     /// Masks every text value of `value` at any depth, but not keys, `type` and `subtype`.
     pub(crate) fn json(&self, value: &mut Value) {
-        if self.patterns.is_none() {
+        if self.0.forms().is_empty() {
             return;
         }
         match value {

@@ -3,25 +3,18 @@
 //! Each byte of an occurrence becomes `*`, so that lengths stay right. Every occurrence counts,
 //! overlapping ones too: what one secret leaves of another must not show.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::zeroize::Zeroizing;
-use vm0_model::secret_form::secret_forms;
+use vm0_model::secret_finder::SecretFinder;
 
 const STAR: u8 = b'*';
 
 /// Every form of the values of a run.
 pub(crate) struct Forms {
-    finder: AhoCorasick,
-    /// Names of headers are in lower case, whatever the server said.
-    any_case: AhoCorasick,
-    sorted: Vec<Zeroizing<Vec<u8>>>,
-    longest: usize,
+    finder: SecretFinder,
     /// By byte: whether a form begins with it.
     first: [bool; 256],
 }
@@ -37,33 +30,16 @@ pub(crate) struct Masker {
 
 impl Forms {
     pub(super) fn new<'v>(values: impl Iterator<Item = &'v str>) -> Self {
-        let forms: BTreeSet<String> = values.flat_map(secret_forms).collect();
-        let sorted: Vec<_> = forms
-            .into_iter()
-            .map(|form| Zeroizing::new(form.into_bytes()))
-            .collect();
-        let build = |any_case| {
-            AhoCorasick::builder()
-                .match_kind(MatchKind::Standard)
-                .ascii_case_insensitive(any_case)
-                .build(sorted.iter().map(|form| form.as_slice()))
-                .expect("the forms of 128 KiB of secrets fit an automaton")
-        };
+        let finder = SecretFinder::new(values);
         let mut first = [false; 256];
-        for form in &sorted {
+        for form in finder.forms() {
             first[usize::from(form[0])] = true;
         }
-        Self {
-            finder: build(false),
-            any_case: build(true),
-            longest: sorted.iter().map(|form| form.len()).max().unwrap_or(0),
-            first,
-            sorted,
-        }
+        Self { finder, first }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
+        self.finder.forms().is_empty()
     }
 
     /// Masks values of headers; a header with a value in its name is taken away.
@@ -73,14 +49,14 @@ impl Forms {
         }
         let named: Vec<HeaderName> = headers
             .keys()
-            .filter(|name| self.any_case.is_match(name.as_str()))
+            .filter(|name| self.finder.is_in_any_case(name.as_str().as_bytes()))
             .cloned()
             .collect();
         for name in named {
             headers.remove(name);
         }
         for value in headers.values_mut() {
-            let ranges = self.occurrences(value.as_bytes());
+            let ranges = self.finder.occurrences(value.as_bytes());
             if ranges.is_empty() {
                 continue;
             }
@@ -90,15 +66,12 @@ impl Forms {
         }
     }
 
-    fn occurrences(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let found = self.finder.find_overlapping_iter(bytes);
-        found.map(|found| found.range()).collect()
-    }
-
     /// Where the longest end of `bytes` begins that is the beginning of a form, but no whole one
     /// alone: more could follow.
     fn undecided(&self, bytes: &[u8]) -> usize {
-        let from = bytes.len().saturating_sub(self.longest.saturating_sub(1));
+        let from = bytes
+            .len()
+            .saturating_sub(self.finder.longest().saturating_sub(1));
         let begins = |at: &usize| {
             let end = &bytes[*at..];
             self.first[usize::from(end[0])] && self.continues(end)
@@ -107,10 +80,9 @@ impl Forms {
     }
 
     fn continues(&self, end: &[u8]) -> bool {
-        let after = self.sorted.partition_point(|form| form.as_slice() <= end);
-        self.sorted
-            .get(after)
-            .is_some_and(|form| form.starts_with(end))
+        let forms = self.finder.forms();
+        let after = forms.partition_point(|form| form.as_slice() <= end);
+        forms.get(after).is_some_and(|form| form.starts_with(end))
     }
 }
 
@@ -149,7 +121,7 @@ impl Masker {
     }
 
     fn decide(&mut self, whole: Bytes, keep_from: usize) -> Bytes {
-        let mut ranges = self.forms.occurrences(&whole);
+        let mut ranges = self.forms.finder.occurrences(&whole);
         self.held.extend_from_slice(&whole[keep_from..]);
         // Occurrences that begin in what is held are found again with it.
         let reaching = ranges.iter().filter(|range| range.start < keep_from);
@@ -193,7 +165,7 @@ mod tests {
         let mut out = Vec::new();
         for piece in pieces {
             out.extend_from_slice(&masker.push(Bytes::copy_from_slice(piece)));
-            assert!(masker.held() < forms.longest.max(1));
+            assert!(masker.held() < forms.finder.longest().max(1));
         }
         out.extend_from_slice(&masker.finish());
         out
@@ -252,7 +224,8 @@ mod tests {
             let forms = forms(&values);
             let mut body = Vec::new();
             for (pick, between) in &picks {
-                body.extend_from_slice(&forms.sorted[pick.index(forms.sorted.len())]);
+                let known = forms.finder.forms();
+                body.extend_from_slice(&known[pick.index(known.len())]);
                 body.extend_from_slice(between.as_bytes());
             }
             let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
@@ -262,7 +235,7 @@ mod tests {
             let out = masked(&forms, &pieces);
             prop_assert_eq!(out.len(), body.len());
             let mut expected = body.clone();
-            for form in &forms.sorted {
+            for form in forms.finder.forms() {
                 for at in 0..=body.len().saturating_sub(form.len()) {
                     if body[at..].starts_with(form) {
                         expected[at..at + form.len()].fill(STAR);
