@@ -139,6 +139,25 @@ fn wrong_use_exits_2_and_names_what_is_near() {
 }
 
 #[test]
+fn what_stays_closed_is_not_taken_for_open() {
+    let dir = temporary();
+    let data_dir = dir.path().join("data");
+    let data_dir = data_dir.to_str().unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--sandbox", "fake"];
+    let rest = [
+        "--data-dir",
+        data_dir,
+        "--allow-private",
+        "169.254.169.254/32",
+    ];
+    let output = vm0(dir.path(), &[&serve[..], &rest].concat(), &[]);
+    assert!(!output.status.success());
+    let text = stderr(&output);
+    assert!(text.contains("open 169.254.169.254/32 to agents"), "{text}");
+    assert!(text.contains("stay closed"), "{text}");
+}
+
+#[test]
 fn without_a_token_the_exit_code_is_3() {
     let dir = temporary();
     let output = vm0(dir.path(), &["agent", "list", "--json"], &[]);

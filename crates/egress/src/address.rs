@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 /// Where an address leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -29,6 +31,13 @@ pub(crate) fn reach(address: IpAddr) -> Reach {
         IpAddr::V4(address) => reach_v4(address),
         IpAddr::V6(address) => reach_v6(address),
     }
+}
+
+/// Whether an operator can open some address of `network` to agents. No network of eight bits or
+/// more begins and ends in what is closed and has something else between.
+pub fn can_be_opened(network: &IpNet) -> bool {
+    let mut ends = [network.network(), network.broadcast()].into_iter();
+    network.prefix_len() < 8 || ends.any(|address| reach(address) != Reach::Closed)
 }
 
 fn reach_v4(address: Ipv4Addr) -> Reach {
@@ -90,6 +99,29 @@ mod tests {
     fn all(addresses: &[&str], expected: Reach) {
         for address in addresses {
             assert_eq!(reach(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_open_cannot_be_opened() {
+        let open = |network: &str| can_be_opened(&network.parse().unwrap());
+        for never in [
+            "169.254.169.254/32",
+            "169.254.0.0/16",
+            "fe80::/10",
+            "100.100.100.200/32",
+        ] {
+            assert!(!open(never), "{never}");
+        }
+        for private in [
+            "10.0.0.0/8",
+            "127.0.0.1/32",
+            "100.64.0.0/10",
+            "fd00::/8",
+            "0.0.0.0/0",
+            "::/0",
+        ] {
+            assert!(open(private), "{private}");
         }
     }
 

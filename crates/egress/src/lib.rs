@@ -44,6 +44,7 @@ mod tunnel;
 mod upstream;
 mod usage;
 
+pub use address::can_be_opened;
 pub use authority::AuthorityError;
 pub use broker::{BrokeredSecret, SecretError};
 pub use counter::Counters;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use vm0_blob::{TreeCache, TreeError};
 use vm0_client::{ClientError, RunnerClient};
 use vm0_egress::{Outside, OutsideError};
 use vm0_model::limits;
+use vm0_model::network::PrivateAllowance;
 use vm0_sandbox::{Backend, SandboxError, ids};
 
 use crate::claim::claim_runs;
@@ -45,6 +47,12 @@ pub enum RunnerError {
     /// Its images cannot be used.
     #[error(transparent)]
     Images(#[from] ImageError),
+    /// A network that is to be opened to agents never is.
+    #[error("open {network} to agents: link-local, metadata and reserved addresses stay closed")]
+    NeverOpened {
+        /// The network.
+        network: IpNet,
+    },
     /// Its way to the internet cannot be set up.
     #[error(transparent)]
     Outside(#[from] OutsideError),
@@ -156,6 +164,11 @@ impl Drop for RunningRunner {
 }
 
 async fn open(config: RunnerConfig) -> Result<(Host, Vec<PathBuf>), RunnerError> {
+    for PrivateAllowance { network, .. } in &config.allow_private {
+        if !vm0_egress::can_be_opened(network) {
+            return Err(RunnerError::NeverOpened { network: *network });
+        }
+    }
     let client = RunnerClient::new(config.server, config.token).map_err(RunnerError::Client)?;
     let runs = runs_dir(&config.state_dir);
     let dir_error = |source| RunnerError::Dir {
