@@ -29,19 +29,8 @@ impl Mask {
 
     /// `text` without secrets.
     pub(crate) fn text(&self, text: String) -> String {
-        let places = self.places(text.as_bytes());
-        if places.is_empty() {
-            return text;
-        }
-        let mut masked = String::with_capacity(text.len());
-        let mut end = 0;
-        for place in places {
-            masked.push_str(&text[end..place.start]);
-            masked.push_str(REPLACEMENT);
-            end = place.end;
-        }
-        masked.push_str(&text[end..]);
-        masked
+        let masked = self.bytes(text.into_bytes());
+        String::from_utf8(masked).expect("a form is whole characters, and so is what is around it")
     }
 
     /// `bytes` without secrets.

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vm0_testkit::https::TlsFront;
 use vm0_testkit::{Api, ModelServer, Server, host};
 
+use crate::network::network_log;
 use crate::sandboxes::options;
 
 crate::on_each_sandbox!(
@@ -117,14 +118,6 @@ async fn keeper(api: &Api, home: &Echo, other: Option<&Echo>) {
 fn run(prompt: &str) -> Value {
     let secrets = json!({ "OPENAI_API_KEY": KEY, "PLAIN": "plain-value" });
     json!({ "agent": "keeper", "prompt": prompt, "secrets": secrets, "artifact_name": "kept" })
-}
-
-async fn network_log(api: &Api, id: &str) -> Vec<Value> {
-    let logs = api
-        .get(&format!("/v1/runs/{id}/logs?type=network&limit=100"))
-        .await
-        .expect(200);
-    logs["data"].as_array().expect("entries").clone()
 }
 
 /// Whether `text` is a placeholder with this prefix.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use vm0_testkit::{Api, HttpsServer, Server};
+use serde_json::json;
+use vm0_testkit::{HttpsServer, Server};
 
+use crate::network::{agent, network_log};
 use crate::sandboxes::options;
 
 crate::on_each_sandbox!(
@@ -19,18 +20,6 @@ fn server(kind: &str, https: &HttpsServer) -> Server {
         .arg("--trust-ca")
         .arg(https.authority().display().to_string())
         .start()
-}
-
-fn agent(network: &Value) -> Value {
-    json!({ "version": "1.0", "agents": { "caller": { "framework": "shell", "network": network } } })
-}
-
-async fn network_log(api: &Api, id: &str) -> Vec<Value> {
-    let logs = api
-        .get(&format!("/v1/runs/{id}/logs?type=network&limit=100"))
-        .await
-        .expect(200);
-    logs["data"].as_array().expect("entries").clone()
 }
 
 async fn requests_in_tls_are_decided_by_method_and_path(kind: &str) {

@@ -1,15 +1,15 @@
 //! A policy that changes while connections are open.
 
 use http::Response;
+use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
-use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vm0_model::event::LogLevel;
 use vm0_model::network::{NetworkMode, NetworkPolicy, NetworkRule};
 
 use crate::support::{allow, allowing, echo, server};
-use crate::tls_support::{Internet, describe, http1, request, text};
+use crate::tls_support::{Internet, describe, http1, request, switching, text, websocket};
 
 fn allowlist(rules: Vec<NetworkRule>) -> NetworkPolicy {
     NetworkPolicy {
@@ -121,23 +121,13 @@ async fn a_websocket_and_a_passing_tls_connection_are_cut() {
             let mut stream = TokioIo::new(upgraded.await.unwrap());
             let _closed = stream.read_u8().await;
         });
-        let response = Response::builder().status(101);
-        let response = response
-            .header("connection", "upgrade")
-            .header("upgrade", "websocket");
-        response.body(Empty::new().boxed()).unwrap()
+        switching()
     };
     let server = internet.server(&["a.example"], &[], upgrade).await;
     let bench = internet.inspecting(&["a.example"]);
     let authority = format!("a.example:{}", server.port);
     let mut sender = http1(&bench, &authority).await;
-    let mut asking = request("GET", &authority, "/socket", "");
-    asking
-        .headers_mut()
-        .insert("connection", "Upgrade".parse().unwrap());
-    asking
-        .headers_mut()
-        .insert("upgrade", "websocket".parse().unwrap());
+    let asking = websocket(&authority);
     let answer = sender.send_request(asking).await.unwrap();
     let mut stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
     bench.gateway.set_policy(allowlist(Vec::new()));

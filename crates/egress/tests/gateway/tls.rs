@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::channel::Channel;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
 use serde_json::Value;
@@ -13,7 +13,8 @@ use vm0_model::network::{NetworkMode, NetworkRule, RuleAction};
 
 use crate::support::{allow, server};
 use crate::tls_support::{
-    Internet, body, connect, describe, http1, http2, request, request2, secure, text,
+    Internet, body, connect, describe, http1, http2, request, request2, secure, switching, text,
+    websocket,
 };
 
 fn rule(target: &str, methods: &[&str], paths: &[&str], action: RuleAction) -> NetworkRule {
@@ -272,23 +273,13 @@ async fn a_websocket_is_relayed_after_its_upgrade() {
             stream.write_all(&bytes).await.unwrap();
             stream.shutdown().await.unwrap();
         });
-        let response = Response::builder().status(101);
-        let response = response
-            .header("connection", "upgrade")
-            .header("upgrade", "websocket");
-        response.body(Empty::new().boxed()).unwrap()
+        switching()
     };
     let server = internet.server(&["a.example"], &[], upgrade).await;
     let mut bench = internet.inspecting(&["a.example"]);
     let authority = format!("a.example:{}", server.port);
     let mut sender = http1(&bench, &authority).await;
-    let mut asking = request("GET", &authority, "/socket", "");
-    asking
-        .headers_mut()
-        .insert("connection", "Upgrade".parse().unwrap());
-    asking
-        .headers_mut()
-        .insert("upgrade", "websocket".parse().unwrap());
+    let asking = websocket(&authority);
     let answer = sender.send_request(asking).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
     let mut stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -252,4 +252,22 @@ pub(crate) fn request2(
 pub(crate) async fn text(response: Response<Incoming>) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The request that a WebSocket begins with.
+pub(crate) fn websocket(authority: &str) -> Request<Full<Bytes>> {
+    let mut asking = request("GET", authority, "/socket", "");
+    let headers = asking.headers_mut();
+    headers.insert("connection", "Upgrade".parse().unwrap());
+    headers.insert("upgrade", "websocket".parse().unwrap());
+    asking
+}
+
+/// The answer that agrees to it.
+pub(crate) fn switching() -> Response<Body> {
+    let response = Response::builder().status(101);
+    let response = response
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket");
+    response.body(Empty::new().boxed()).unwrap()
 }
