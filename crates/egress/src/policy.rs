@@ -65,7 +65,7 @@ pub(crate) enum Candidate {
     /// An address that it resolved to.
     Address {
         address: IpAddr,
-        /// Whether it is an address of this machine.
+        /// Whether it is a public address of this machine.
         own: bool,
     },
     /// Wherever the operator's proxy finds it: no rule about addresses is met.
@@ -77,7 +77,8 @@ impl Candidate {
     pub(crate) fn of(address: IpAddr) -> Self {
         Self::Address {
             address,
-            own: interfaces::is_own(address),
+            // Asking takes a system call for each request, and of a private one nothing depends on it.
+            own: reach(address) == Reach::Public && interfaces::is_own(address),
         }
     }
 }
