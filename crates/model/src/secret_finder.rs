@@ -73,6 +73,9 @@ impl SecretFinder {
 
     fn places(&self, bytes: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> Vec<Range<usize>> {
         let mut places = Vec::new();
+        if self.forms.is_empty() {
+            return places;
+        }
         for prefix in self.prefixes.find_overlapping_iter(bytes) {
             let text = &bytes[prefix.start()..];
             for form in &self.forms[self.begun[prefix.pattern().as_usize()].clone()] {
