@@ -13,6 +13,7 @@ use super::cgroup::CgroupLayout;
 use super::handover::Handover;
 use super::idmap::IdMaps;
 use super::layout::Layout;
+use super::moves::Moves;
 use super::prepare::prepare;
 use super::process;
 use super::running::{OciSandbox, disk_used};
@@ -100,6 +101,7 @@ impl OciBackend {
         let (prepared, prepared_layout) = (self.prepared.clone(), layout.clone());
         let (program, disk_bytes) = (self.program.clone(), spec.resources.disk_bytes);
         let runtime = self.prepared.runtime;
+        let moves = Moves::begin();
         let (cgroup, disk_at_start, mut child, handover) = blocking(move || {
             let layout = prepared_layout;
             let _lock = layout.lock()?;
@@ -137,7 +139,7 @@ impl OciBackend {
                 });
             }
         };
-        drop(handover);
+        drop((handover, moves));
         ScratchDisks::fill(&self.prepared.scratch, disk_bytes);
         Ok(OciSandbox {
             layout: layout.clone(),

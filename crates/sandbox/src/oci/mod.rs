@@ -18,6 +18,7 @@ mod idmap;
 mod layout;
 mod loop_device;
 mod mount;
+mod moves;
 mod prepare;
 mod process;
 mod ranges;
