@@ -9,6 +9,7 @@ use super::cores::Cores;
 use super::figure::{Figure, Target, print};
 use super::load::{Connection, Pace, Request, Until, drive};
 use super::private_server::PrivateServer;
+use super::quantiles::Quantiles;
 use super::runs::define;
 use super::{floor, lists};
 use crate::context::Context;
@@ -91,13 +92,13 @@ async fn measure_on(
     let syncs = floor::syncs_per_second(&data_dir, Duration::from_secs(1))?;
     figures.push(Figure::new("fdatasync of 4 KiB (floor)", syncs, "/s"));
     let pace = drive(server, &create, 202, CREATORS, Until::Elapsed(span)).await?;
+    let per_sync = pace.per_second / syncs;
     push(
         &mut figures,
         "POST a run, durable",
         pace,
         Some(CREATE_PER_SECOND),
     );
-    let per_sync = pace.per_second / syncs;
     figures.push(Figure::new("  runs for each floor sync", per_sync, "×"));
     Ok(figures)
 }
@@ -119,7 +120,7 @@ fn push(figures: &mut Vec<Figure>, what: &str, pace: Pace, target: Option<Target
         Some(target) => figure.with(target),
         None => figure,
     });
-    let p99 = pace.times_ms.p99;
+    let p99 = Quantiles::of(pace.times_ms).p99;
     figures.push(Figure::new(format!("  {what}: p99"), p99, "ms"));
 }
 

@@ -7,6 +7,7 @@ use super::api::{AGENT, define_agent};
 use super::figure::{Figure, Target};
 use super::load::{Connection, Until, drive};
 use super::private_server::{PrivateServer, USER};
+use super::quantiles::Quantiles;
 use crate::context::Context;
 use crate::error::Failure;
 
@@ -14,34 +15,50 @@ const OTHER_AGENT: &str = "bench-other";
 const FEW: u32 = 1000;
 const PAGES: usize = 4000;
 const CONNECTIONS: usize = 1;
-/// Pages that are read before the measurement.
-const WARM_PAGES: usize = 200;
+const TURNS: usize = 8;
+/// Pages that are read before those of a turn.
+const WARM_PAGES: usize = 50;
 const RATIO: Target = Target::AtMost(1.3);
 
 /// A list with a filter, and its path.
 type List = (&'static str, String);
 
-/// Measures the pages of `FEW` runs, then those of `rows`.
+/// Measures the pages of a server with `FEW` runs and of one with `rows`, in turns, because a
+/// machine's speed drifts.
 pub(super) async fn measure(context: &Context, rows: u32) -> Result<Vec<Figure>, Failure> {
+    let few = filled(context, FEW).await?;
+    let many = filled(context, rows).await?;
+    let mut figures = Vec::new();
+    for (of_few, of_many) in lists(&few).await?.into_iter().zip(lists(&many).await?) {
+        let (what, few_path) = of_few;
+        let (_, many_path) = of_many;
+        context.output.note(&format!("Measuring {what}"));
+        let (mut few_ms, mut many_ms) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            few_ms.extend(pages(&few, &few_path).await?);
+            many_ms.extend(pages(&many, &many_path).await?);
+        }
+        let (few_p99, many_p99) = (Quantiles::of(few_ms).p99, Quantiles::of(many_ms).p99);
+        figures.push(Figure::new(format!("{what}: p99 of {FEW}"), few_p99, "ms"));
+        figures.push(Figure::new(
+            format!("{what}: p99 of {rows}"),
+            many_p99,
+            "ms",
+        ));
+        let ratio = many_p99 / few_p99;
+        figures.push(Figure::new(format!("{what}: ratio"), ratio, "×").with(RATIO));
+    }
+    few.stop().await?;
+    many.stop().await?;
+    Ok(figures)
+}
+
+/// A server whose user has so many runs.
+async fn filled(context: &Context, runs: u32) -> Result<PrivateServer, Failure> {
     let server = PrivateServer::without_runner(None).await?;
     for agent in [AGENT, OTHER_AGENT] {
         define_agent(&server, agent).await?;
     }
-    fill(context, &server, FEW).await?;
-    let few = pages(context, &server).await?;
-    fill(context, &server, rows - FEW).await?;
-    let many = pages(context, &server).await?;
-    server.stop().await?;
-    let mut figures = Vec::new();
-    for ((what, few), (_, many)) in few.into_iter().zip(many) {
-        figures.push(Figure::new(format!("{what}: p99 of {FEW}"), few, "ms"));
-        figures.push(Figure::new(format!("{what}: p99 of {rows}"), many, "ms"));
-        figures.push(Figure::new(format!("{what}: ratio"), many / few, "×").with(RATIO));
-    }
-    Ok(figures)
-}
-
-async fn fill(context: &Context, server: &PrivateServer, runs: u32) -> Result<(), Failure> {
     context.output.note(&format!("Making {runs} runs"));
     let fill = RunFill {
         user: USER.to_owned(),
@@ -49,23 +66,18 @@ async fn fill(context: &Context, server: &PrivateServer, runs: u32) -> Result<()
         runs,
     };
     let filled = run_fill(&server.data_dir(), fill).await;
-    filled.map_err(|error| Failure::of("run_fill", &error))
+    filled.map_err(|error| Failure::of("run_fill", &error))?;
+    Ok(server)
 }
 
-async fn pages(
-    context: &Context,
-    server: &PrivateServer,
-) -> Result<Vec<(&'static str, f64)>, Failure> {
-    let mut times = Vec::new();
-    for (what, path) in lists(server).await? {
-        context.output.note(&format!("Measuring {what}"));
-        let request = server.get(&path, "application/json");
-        let warm = Until::Answers(WARM_PAGES);
-        drive(server, &request, 200, CONNECTIONS, warm).await?;
-        let pace = drive(server, &request, 200, CONNECTIONS, Until::Answers(PAGES)).await?;
-        times.push((what, pace.times_ms.p99));
-    }
-    Ok(times)
+/// Times of the pages of one turn.
+async fn pages(server: &PrivateServer, path: &str) -> Result<Vec<f64>, Failure> {
+    let request = server.get(path, "application/json");
+    let warm = Until::Answers(WARM_PAGES);
+    drive(server, &request, 200, CONNECTIONS, warm).await?;
+    let measured = Until::Answers(PAGES / TURNS);
+    let pace = drive(server, &request, 200, CONNECTIONS, measured).await?;
+    Ok(pace.times_ms)
 }
 
 /// Every filter of the list of runs, a page in its middle, and the other lists of the user.

@@ -8,7 +8,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::private_server::PrivateServer;
-use super::quantiles::Quantiles;
 use crate::error::Failure;
 use crate::exit::Exit;
 
@@ -18,12 +17,12 @@ const HEAD_MAX_BYTES: usize = 64 << 10;
 pub(super) type Request = Vec<u8>;
 
 /// How requests went.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Pace {
     /// Answers a second.
     pub(super) per_second: f64,
     /// From sending to the whole answer, in milliseconds.
-    pub(super) times_ms: Quantiles,
+    pub(super) times_ms: Vec<f64>,
 }
 
 /// When to end.
@@ -49,11 +48,11 @@ pub(super) async fn drive(
         let driven = tokio::spawn(drive_one(address, request, status, connections, until));
         async move { driven.await.expect("a connection does not panic") }
     });
-    let times: Vec<f64> = try_join_all(each).await?.concat();
+    let times_ms = try_join_all(each).await?.concat();
     let seconds = started.elapsed().as_secs_f64();
     Ok(Pace {
-        per_second: times.len() as f64 / seconds,
-        times_ms: Quantiles::of(times),
+        per_second: times_ms.len() as f64 / seconds,
+        times_ms,
     })
 }
 
