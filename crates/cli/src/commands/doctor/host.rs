@@ -1,4 +1,4 @@
-//! Kernel, CPU, memory, disk, clock, open files.
+//! Kernel, CPU, memory, swap, disk, clock, open files.
 
 use std::path::Path;
 
@@ -20,6 +20,7 @@ pub(super) fn checks(data_dir: &Path) -> Vec<Check> {
         kernel(),
         cpu(),
         memory(),
+        swap(),
         disk(data_dir),
         clock(),
         open_files(),
@@ -83,6 +84,40 @@ fn memory() -> Check {
     }
 }
 
+fn swap() -> Check {
+    let text = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let plain: Vec<&str> = swap_places(&text)
+        .filter(|place| !is_encrypted(place) && !place.starts_with("/dev/zram"))
+        .collect();
+    if plain.is_empty() {
+        Check::ok(GROUP, "swap", "none that keeps memory in clear")
+    } else {
+        Check::warn(
+            GROUP,
+            "swap",
+            format!("{} may keep secrets in clear", plain.join(", ")),
+            "Set MemorySwapMax=0 for the server's unit, encrypt it, or: swapoff -a",
+        )
+    }
+}
+
+/// The files and devices of `/proc/swaps`.
+fn swap_places(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+}
+
+/// Whether a device is one of dm-crypt.
+fn is_encrypted(device: &str) -> bool {
+    let Ok(device) = Path::new(device).canonicalize() else {
+        return false;
+    };
+    let name = device.file_name().unwrap_or_default();
+    let uuid = Path::new("/sys/class/block").join(name).join("dm/uuid");
+    std::fs::read_to_string(uuid).is_ok_and(|uuid| uuid.starts_with("CRYPT-"))
+}
+
 fn disk(data_dir: &Path) -> Check {
     let existing = data_dir
         .ancestors()
@@ -137,5 +172,21 @@ fn open_files() -> Check {
             shown,
             format!("Raise it: ulimit -n {OPEN_FILES_MIN}"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_is_read_from_the_kernels_table() {
+        let text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
+            /dev/sda2                               partition\t1048572\t\t0\t\t-2\n\
+            /swap\\040file                            file\t\t524284\t\t0\t\t-3\n";
+        let places: Vec<_> = swap_places(text).collect();
+        assert_eq!(places, ["/dev/sda2", "/swap\\040file"]);
+        assert_eq!(swap_places("").count(), 0);
+        assert!(!is_encrypted("/dev/sda-that-is-not-there"));
     }
 }
