@@ -35,7 +35,8 @@ impl Moves {
                 while move_nothing(&processes).is_ok()
                     && Instant::now() < deadline
                     && ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout)
-                {}
+                {
+                }
             });
         }
         Self { _alive: alive }
