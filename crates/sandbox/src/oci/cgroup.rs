@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::contract::{Resources, Stats};
 
-const ROOT: &str = "/sys/fs/cgroup";
+/// Where control groups are mounted.
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
 const PARENT: &str = "vm0";
 const PERIOD_MICROS: u64 = 100_000;
 const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];

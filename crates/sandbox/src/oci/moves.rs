@@ -11,7 +11,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const ROOT: &str = "/sys/fs/cgroup";
+use super::cgroup::ROOT;
+
 /// Shorter than a grace period.
 const INTERVAL: Duration = Duration::from_millis(4);
 /// A runtime that has not moved its processes by now is in no hurry.
