@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -20,6 +19,7 @@ use crate::policy::{Policy, Rule};
 use crate::route::Refusal;
 use crate::stream::Client;
 use crate::upstream::{Security, Upstream};
+use crate::wire::Wire;
 
 /// A tunnel that was allowed and whose client has yet to speak.
 pub(crate) struct Tunnel {
@@ -27,7 +27,7 @@ pub(crate) struct Tunnel {
     addresses: Vec<IpAddr>,
     rule: Rule,
     /// None if the policy needs to see requests first.
-    upstream: Option<TcpStream>,
+    upstream: Option<Wire>,
     /// Whether TLS in it is decrypted.
     decrypt: bool,
     slot: Slot,
@@ -167,7 +167,7 @@ impl Tunnel {
         self,
         shared: &Shared,
         mut client: Client,
-        mut upstream: TcpStream,
+        mut upstream: Wire,
         opening: Opening,
         mode: Mode,
     ) {
@@ -179,8 +179,8 @@ impl Tunnel {
             ..
         } = self;
         slot.allowed(mode, &target, rule);
-        let peer = upstream.peer_addr().map(|peer| peer.ip().to_canonical());
-        let address = peer.ok().filter(|peer| addresses.contains(peer));
+        let peer = upstream.address();
+        let address = peer.filter(|peer| addresses.contains(peer));
         let allowed = |policy: &Policy| {
             let decrypted = mode == Mode::Sni && policy.inspects();
             !decrypted && policy.allows_all(&target, address.as_slice(), None)

@@ -12,13 +12,13 @@ use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 use vm0_model::limits;
 
 use crate::forward::RequestBody;
 use crate::host::Target;
 use crate::outside::Outside;
+use crate::wire::Wire;
 
 /// A connection that was idle for longer is not used again: servers close idle connections, and a
 /// request that is under way then cannot be told from one that was served.
@@ -58,7 +58,7 @@ pub(crate) struct Upstream {
     security: Security,
     outside: Outside,
     /// Connected already, because the tunnel had to be.
-    opened: Mutex<Option<TcpStream>>,
+    opened: Mutex<Option<Wire>>,
     idle: Mutex<Vec<Http1>>,
     http2: tokio::sync::Mutex<Http2>,
 }
@@ -118,7 +118,7 @@ impl Upstream {
         target: Target,
         security: Security,
         outside: Outside,
-        opened: Option<TcpStream>,
+        opened: Option<Wire>,
     ) -> Arc<Self> {
         let http2 = match security {
             Security::TlsHttp2 => Http2::Unknown,
@@ -242,7 +242,7 @@ impl Upstream {
                 .await
                 .map_err(UpstreamError::Connect)?,
         };
-        let address = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
+        let address = stream.address();
         let address = address.filter(|address| addresses.contains(address));
         if !self.is_tls() {
             return start_http1(stream, address).await.map(Connected::One);
