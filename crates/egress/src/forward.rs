@@ -4,7 +4,6 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -26,9 +25,11 @@ use vm0_model::limits;
 use crate::answer;
 use crate::body::{Masked, MaskedStream, Scanned};
 use crate::broker::{ApplyError, Broker, Injected};
+use crate::counter::Meter;
 use crate::gateway::Shared;
 use crate::journal::Exchange;
 use crate::policy::Policy;
+use crate::stream::Metered;
 use crate::upstream::{Lease, Upstream, UpstreamError};
 use crate::usage::AnswerUsage;
 
@@ -107,7 +108,8 @@ pub(crate) fn outgoing(
     parts.headers.insert(HOST, host);
     let body = Counted {
         body,
-        bytes: Arc::clone(&exchange.request_bytes),
+        meter: Arc::clone(&exchange.meter),
+        count: Meter::sent,
     };
     let scanner = broker.scanner(&upstream.target, upstream.is_tls());
     let body = Scanned::new(body, broker, scanner, Arc::clone(&exchange.stray));
@@ -146,6 +148,7 @@ fn incoming(
 ) -> (Response<answer::Body>, Option<Switched>) {
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     exchange.answered(response.status());
+    exchange.address = lease.address;
     let server = switching.then(|| hyper::upgrade::on(&mut response));
     let (mut parts, body) = response.into_parts();
     parts.version = Version::HTTP_11;
@@ -167,10 +170,14 @@ fn incoming(
             )
         }
         _ => {
-            let bytes = Arc::clone(&exchange.response_bytes);
             let usage = exchange.usage.as_ref();
+            let counted = Counted {
+                body,
+                meter: Arc::clone(&exchange.meter),
+                count: Meter::received,
+            };
             let body = Answer {
-                body: Masked::new(Counted { body, bytes }, broker),
+                body: Masked::new(counted, broker),
                 usage: usage.and_then(|usage| usage.answer(&parts.headers)),
                 _exchange: exchange,
                 lease: Some(lease),
@@ -189,17 +196,14 @@ pub(crate) async fn relay(shared: &Shared, switched: Switched) -> io::Result<()>
         exchange,
         driver,
     } = switched;
-    let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
+    let client = TokioIo::new(client.await.map_err(io::Error::other)?);
+    let mut client = Metered::new(client, Arc::clone(&exchange.meter));
     let server = TokioIo::new(server.await.map_err(io::Error::other)?);
     let mut server = MaskedStream::new(server, &shared.broker);
     let copying = copy_both(&mut client, &mut server);
     let allowed = |policy: &Policy| exchange.is_allowed_by(policy);
     if let Some(copied) = shared.while_allowed(allowed, copying).await {
-        let (sent, received) = copied?;
-        exchange.request_bytes.fetch_add(sent, Ordering::Relaxed);
-        exchange
-            .response_bytes
-            .fetch_add(received, Ordering::Relaxed);
+        copied?;
     }
     drop(driver);
     Ok(())
@@ -270,7 +274,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
 /// A body whose bytes are counted.
 pub(crate) struct Counted {
     body: Incoming,
-    bytes: Arc<AtomicU64>,
+    meter: Arc<Meter>,
+    count: fn(&Meter, usize),
 }
 
 /// The body of an answer, with what must live as long as it.
@@ -295,8 +300,7 @@ impl Body for Counted {
             .as_ref()
             .and_then(|frame| frame.as_ref().ok()?.data_ref())
         {
-            self.bytes
-                .fetch_add(data.remaining() as u64, Ordering::Relaxed);
+            (self.count)(&self.meter, data.remaining());
         }
         Poll::Ready(frame)
     }

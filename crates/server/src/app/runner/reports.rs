@@ -19,6 +19,7 @@ use crate::app::context::{App, Phase};
 use crate::app::error::AppError;
 use crate::app::wakeups::RunChanges;
 use crate::clock;
+use crate::monitor::NetworkDecision;
 
 pub(super) fn leased<T>(outcome: Leased<T>) -> Result<T, AppError> {
     match outcome {
@@ -123,7 +124,12 @@ impl App {
             offset,
             entries,
         } = batch;
+        let decisions: Vec<_> = entries.iter().map(NetworkDecision::of).collect();
         let done = leased(self.store.log_append(run, epoch, offset, entries).await?)?;
+        // What was sent before comes first.
+        let added = usize::try_from(done.added).unwrap_or(usize::MAX);
+        let new = decisions.into_iter().rev().take(added).flatten();
+        new.for_each(|decision| self.meters.network_decided(decision));
         Ok(batch_answer(done))
     }
 
