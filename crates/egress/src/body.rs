@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use vm0_model::limits;
 
-use crate::broker::{Broker, Masker, Scanner, Stray};
+use crate::broker::{Broker, FrameError, Frames, Masker, Scanner, Stray};
 
 const RELAY_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -89,6 +89,13 @@ impl Patient {
             given => Poll::Ready(given),
         }
     }
+}
+
+/// The client's side of a WebSocket, which breaks off where a placeholder may not be.
+pub(crate) struct ScannedFrames<S> {
+    inner: S,
+    frames: Option<Frames>,
+    refused: Option<FrameError>,
 }
 
 impl<B> Scanned<B> {
@@ -288,6 +295,60 @@ impl<S: AsyncRead + Unpin> AsyncRead for MaskedStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for MaskedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S> ScannedFrames<S> {
+    /// Without `frames` everything passes.
+    pub(crate) fn new(inner: S, frames: Option<Frames>) -> Self {
+        Self {
+            inner,
+            frames,
+            refused: None,
+        }
+    }
+
+    /// Why it broke off, if it did.
+    pub(crate) fn refused(&self) -> Option<FrameError> {
+        self.refused
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ScannedFrames<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        if let Some(frames) = &mut this.frames
+            && let Err(refused) = frames.push(&buf.filled()[before..])
+        {
+            buf.set_filled(before);
+            this.refused = Some(refused);
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ScannedFrames<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_EXTENSIONS, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -23,8 +24,8 @@ use tokio_util::task::AbortOnDropHandle;
 use vm0_model::limits;
 
 use crate::answer;
-use crate::body::{Masked, MaskedStream, Scanned};
-use crate::broker::{ApplyError, Broker, Injected};
+use crate::body::{Masked, MaskedStream, Scanned, ScannedFrames};
+use crate::broker::{ApplyError, Broker, FrameError, Frames, Injected, Scanner};
 use crate::counter::Meter;
 use crate::gateway::Shared;
 use crate::journal::Exchange;
@@ -43,6 +44,8 @@ pub(crate) struct Switched {
     pub(crate) client: OnUpgrade,
     pub(crate) server: OnUpgrade,
     pub(crate) exchange: Exchange,
+    /// What looks for placeholders in what the client says.
+    pub(crate) scanner: Option<Scanner>,
     pub(crate) driver: Option<AbortOnDropHandle<()>>,
 }
 
@@ -53,8 +56,14 @@ pub(crate) type RequestBody = Scanned<Counted>;
 pub(crate) struct Outgoing {
     request: Request<RequestBody>,
     injected: Injected,
-    /// The client's side, if the request asks for a WebSocket.
-    client: Option<OnUpgrade>,
+    websocket: Option<Asking>,
+}
+
+/// The client's side of a request for a WebSocket.
+struct Asking {
+    client: OnUpgrade,
+    /// What looks for placeholders in what it says.
+    scanner: Option<Scanner>,
 }
 
 /// Why a request does not go out.
@@ -112,11 +121,25 @@ pub(crate) fn outgoing(
         count: Meter::sent,
     };
     let scanner = broker.scanner(&upstream.target, upstream.is_tls());
+    let websocket = client.map(|client| Asking {
+        client,
+        scanner: scanner.clone(),
+    });
+    if matches!(
+        &websocket,
+        Some(Asking {
+            scanner: Some(_),
+            ..
+        })
+    ) {
+        // What is compressed could not be read.
+        parts.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+    }
     let body = Scanned::new(body, broker, scanner, Arc::clone(&exchange.stray));
     Ok(Outgoing {
         request: Request::from_parts(parts, body),
         injected,
-        client,
+        websocket,
     })
 }
 
@@ -136,12 +159,13 @@ pub(crate) async fn forward(
     if outgoing.injected.hidden_by(response.headers()) && !response.body().is_end_stream() {
         return Err((ForwardError::Hidden, exchange));
     }
-    Ok(incoming(response, outgoing.client, broker, exchange, lease))
+    let websocket = outgoing.websocket;
+    Ok(incoming(response, websocket, broker, exchange, lease))
 }
 
 fn incoming(
     mut response: Response<Incoming>,
-    client: Option<OnUpgrade>,
+    websocket: Option<Asking>,
     broker: &Arc<Broker>,
     mut exchange: Exchange,
     lease: Lease,
@@ -156,12 +180,17 @@ fn incoming(
     broker.mask_headers(&mut parts.headers);
     // Free text of the server, which no program needs.
     parts.extensions.remove::<ReasonPhrase>();
-    match (client, server) {
-        (Some(client), Some(server)) => {
+    match (websocket, server) {
+        (Some(Asking { client, scanner }), Some(server)) => {
+            if scanner.is_some() {
+                // None was asked for.
+                parts.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+            }
             let switched = Switched {
                 client,
                 server,
                 exchange,
+                scanner,
                 driver: lease.keep(),
             };
             (
@@ -193,20 +222,27 @@ pub(crate) async fn relay(shared: &Shared, switched: Switched) -> io::Result<()>
     let Switched {
         client,
         server,
-        exchange,
+        mut exchange,
+        scanner,
         driver,
     } = switched;
     let client = TokioIo::new(client.await.map_err(io::Error::other)?);
-    let mut client = Metered::new(client, Arc::clone(&exchange.meter));
+    let client = Metered::new(client, Arc::clone(&exchange.meter));
+    let mut client = ScannedFrames::new(client, scanner.map(Frames::new));
     let server = TokioIo::new(server.await.map_err(io::Error::other)?);
     let mut server = MaskedStream::new(server, &shared.broker);
     let copying = copy_both(&mut client, &mut server);
     let allowed = |policy: &Policy| exchange.is_allowed_by(policy);
-    if let Some(copied) = shared.while_allowed(allowed, copying).await {
-        copied?;
+    let copied = shared.while_allowed(allowed, copying).await;
+    match client.refused() {
+        Some(FrameError::Stray(secret)) => {
+            exchange.stray_in(shared.broker.stray_in_message(secret));
+        }
+        Some(FrameError::Malformed) => exchange.refuse("a WebSocket frame cannot be read"),
+        None => {}
     }
     drop(driver);
-    Ok(())
+    copied.map_or(Ok(()), |copied| copied.map(drop))
 }
 
 /// Passes bytes both ways until both sides have ended.

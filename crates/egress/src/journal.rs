@@ -72,6 +72,8 @@ pub(crate) struct Exchange {
     /// Where it went.
     pub(crate) address: Option<IpAddr>,
     denied: bool,
+    /// Why it is refused, if its status does not say it.
+    reason: Option<&'static str>,
     flight: Option<Airborne>,
     flights: Flights,
     status: u16,
@@ -190,6 +192,7 @@ impl Exchange {
             rule,
             address: None,
             denied: false,
+            reason: None,
             flight: None,
             flights: Flights::default(),
             status: CLIENT_LEFT,
@@ -198,6 +201,17 @@ impl Exchange {
             meter: Arc::default(),
             usage: None,
         }
+    }
+
+    /// What its client said after the answer carries a placeholder.
+    pub(crate) fn stray_in(&mut self, stray: Stray) {
+        let _first = self.stray.set(stray);
+    }
+
+    /// What its client said after the answer is refused for this reason.
+    pub(crate) fn refuse(&mut self, reason: &'static str) {
+        self.denied = true;
+        self.reason = Some(reason);
     }
 
     /// The gateway refuses it.
@@ -270,8 +284,8 @@ impl Drop for Exchange {
         if let Some(address) = self.address {
             metadata["address"] = address.to_string().into();
         }
-        if cut {
-            metadata["reason"] = POLICY_CHANGED.into();
+        if let Some(reason) = cut.then_some(POLICY_CHANGED).or(self.reason) {
+            metadata["reason"] = reason.into();
         }
         if let Some(stray) = stray {
             message = format!("{message} {stray}");

@@ -11,3 +11,4 @@ mod tls;
 mod tls_support;
 mod tunnel;
 mod usage;
+mod websocket;
