@@ -1,4 +1,5 @@
-//! The network log: one line for each connection, and for each request that the gateway reads.
+//! The network log: a line for each connection, one for the end of one whose bytes pass through, and
+//! one for each request that the gateway reads.
 //!
 //! Room for the line is taken before anything is opened, so nothing happens unlogged, and a log
 //! that nobody reads stops the sandbox instead of losing lines.

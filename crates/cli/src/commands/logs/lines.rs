@@ -120,6 +120,14 @@ mod tests {
             entry(connection),
             ["[2026-01-15T10:30:00Z] SNI DENY x:443 default"]
         );
+        let end = json!({"timestamp":"2026-01-15T10:30:00.000Z","type":"network","level":"info",
+            "message":"SNI CLOSE x:443 1200 B out, 80000 B in (34ms)","metadata":{"mode":"SNI",
+            "action":"CLOSE","host":"x","port":443,"rule":"default","duration":34,
+            "requestSize":1200,"responseSize":80000}});
+        assert_eq!(
+            entry(end),
+            ["[2026-01-15T10:30:00Z] SNI CLOSE 34ms 1.2 kB/80 kB x:443"]
+        );
         let agent = json!({"timestamp":"2026-01-15T10:30:00.000Z","type":"agent","level":"info",
             "message":"","metadata":{"sequenceNumber":1,"eventType":"output",
             "eventData":{"type":"output","stream":"stdout","text":"hi"}}});
