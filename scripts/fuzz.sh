@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
 
 readonly INGEST_SECONDS=60 OTHER_SECONDS=10
-readonly TARGETS=(ingest manifest chunk part guest dns egress config)
+readonly TARGETS=(ingest manifest chunk part guest dns egress broker config)
 # No more memory than a server may take for one request.
 readonly MEMORY_MB=1024 INPUT_MAX=65536
 

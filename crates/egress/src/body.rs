@@ -9,8 +9,10 @@ use bytes::{Buf, Bytes};
 use http::header::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+use vm0_model::limits;
 
-use crate::broker::{Broker, Masker, Scanner, Stray};
+use crate::broker::{Broker, FrameError, Frames, Masker, Scanner, Stray};
 
 const RELAY_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -39,7 +41,7 @@ pub(crate) enum ScannedError<E> {
 /// The body of an answer, without the values of secrets.
 pub(crate) struct Masked<B> {
     inner: B,
-    masker: Option<Masker>,
+    masker: Option<Patient>,
     broker: Arc<Broker>,
     trailers: Option<HeaderMap>,
 }
@@ -48,8 +50,52 @@ pub(crate) struct Masked<B> {
 /// in what it says.
 pub(crate) struct MaskedStream<S> {
     inner: S,
-    masker: Option<Masker>,
+    masker: Option<Patient>,
     ready: Bytes,
+}
+
+/// A masker that does not wait for more than [`limits::GATEWAY_SILENCE`].
+struct Patient {
+    masker: Masker,
+    /// Runs while nothing comes and something is held that need not be.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patient {
+    fn new(masker: Masker) -> Self {
+        Self {
+            masker,
+            silence: None,
+        }
+    }
+
+    fn push(&mut self, piece: Bytes) -> Bytes {
+        self.silence = None;
+        self.masker.push(piece)
+    }
+
+    /// What is given because nothing comes.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        if self.masker.is_settled() {
+            return Poll::Pending;
+        }
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::GATEWAY_SILENCE)));
+        ready!(silence.as_mut().poll(cx));
+        self.silence = None;
+        match self.masker.settle() {
+            given if given.is_empty() => Poll::Pending,
+            given => Poll::Ready(given),
+        }
+    }
+}
+
+/// The client's side of a WebSocket, which breaks off where a placeholder may not be.
+pub(crate) struct ScannedFrames<S> {
+    inner: S,
+    frames: Option<Frames>,
+    refused: Option<FrameError>,
 }
 
 impl<B> Scanned<B> {
@@ -117,19 +163,24 @@ impl<B> Masked<B> {
     pub(crate) fn new(inner: B, broker: &Arc<Broker>) -> Self {
         Self {
             inner,
-            masker: broker.masker(),
+            masker: broker.masker().map(Patient::new),
             broker: Arc::clone(broker),
             trailers: None,
         }
     }
 
     fn held(&self) -> usize {
-        self.masker.as_ref().map_or(0, Masker::held)
+        self.masker
+            .as_ref()
+            .map_or(0, |patient| patient.masker.held())
     }
 
     /// What is left when the inner body has nothing more.
     fn rest(&mut self) -> Option<Frame<Bytes>> {
-        let rest = self.masker.as_mut().map(Masker::finish).unwrap_or_default();
+        let masker = self.masker.as_mut().map(|patient| &mut patient.masker);
+        let rest = masker
+            .map(|masker| masker.push_last(Bytes::new()))
+            .unwrap_or_default();
         if rest.is_empty() {
             return self.trailers.take().map(Frame::trailers);
         }
@@ -148,27 +199,38 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Masked<B> {
         if self.trailers.is_some() {
             return Poll::Ready(self.rest().map(Ok));
         }
+        let this = &mut *self;
         loop {
-            let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            let Poll::Ready(polled) = Pin::new(&mut this.inner).poll_frame(cx) else {
+                let Some(masker) = &mut this.masker else {
+                    return Poll::Pending;
+                };
+                let given = ready!(masker.poll_silence(cx));
+                return Poll::Ready(Some(Ok(Frame::data(given))));
+            };
+            let frame = match polled {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(self.rest().map(Ok)),
+                None => return Poll::Ready(this.rest().map(Ok)),
             };
             match frame.into_data() {
                 Ok(data) => {
-                    let Some(masker) = &mut self.masker else {
+                    let Some(masker) = &mut this.masker else {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     };
-                    let decided = masker.push(data);
+                    let decided = match this.inner.is_end_stream() {
+                        true => masker.masker.push_last(data),
+                        false => masker.push(data),
+                    };
                     if !decided.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(decided))));
                     }
                 }
                 Err(frame) => {
                     if let Ok(mut trailers) = frame.into_trailers() {
-                        self.broker.mask_headers(&mut trailers);
-                        self.trailers = Some(trailers);
-                        return Poll::Ready(self.rest().map(Ok));
+                        this.broker.mask_headers(&mut trailers);
+                        this.trailers = Some(trailers);
+                        return Poll::Ready(this.rest().map(Ok));
                     }
                 }
             }
@@ -194,7 +256,7 @@ impl<S> MaskedStream<S> {
     pub(crate) fn new(inner: S, broker: &Broker) -> Self {
         Self {
             inner,
-            masker: broker.masker(),
+            masker: broker.masker().map(Patient::new),
             ready: Bytes::new(),
         }
     }
@@ -213,10 +275,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for MaskedStream<S> {
         while this.ready.is_empty() {
             let mut space = [0; RELAY_BUFFER_BYTES];
             let mut piece = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut piece))?;
+            let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, &mut piece) else {
+                this.ready = ready!(masker.poll_silence(cx));
+                break;
+            };
+            read?;
             let filled = piece.filled();
             if filled.is_empty() {
-                this.ready = masker.finish();
+                this.ready = masker.masker.push_last(Bytes::new());
                 break;
             }
             this.ready = masker.push(Bytes::copy_from_slice(filled));
@@ -243,5 +309,131 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MaskedStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S> ScannedFrames<S> {
+    /// Without `frames` everything passes.
+    pub(crate) fn new(inner: S, frames: Option<Frames>) -> Self {
+        Self {
+            inner,
+            frames,
+            refused: None,
+        }
+    }
+
+    /// Why it broke off, if it did.
+    pub(crate) fn refused(&self) -> Option<FrameError> {
+        self.refused
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ScannedFrames<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        if let Some(frames) = &mut this.frames
+            && let Err(refused) = frames.push(&buf.filled()[before..])
+        {
+            buf.set_filled(before);
+            this.refused = Some(refused);
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ScannedFrames<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::BodyExt;
+    use http_body_util::channel::{Channel, Sender};
+    use vm0_model::broker::{Binding, Place, Transport};
+
+    use super::*;
+    use crate::broker::BrokeredSecret;
+
+    type Answer = Masked<Channel<Bytes, Infallible>>;
+
+    fn answer() -> (Sender<Bytes, Infallible>, Answer) {
+        let binding = Binding {
+            host: "a.example".to_owned(),
+            port: 443,
+            transport: Transport::Tls,
+            place: Place::Bearer,
+        };
+        let placeholder = "vm0_enc_00112233445566778899aabbccddeeff";
+        let secret = BrokeredSecret::new(
+            "KEY".to_owned(),
+            "real-value".into(),
+            placeholder,
+            [binding],
+        );
+        let broker = Arc::new(Broker::new(vec![secret.unwrap()], Vec::new()));
+        let (sender, body) = Channel::new(8);
+        (sender, Masked::new(body, &broker))
+    }
+
+    /// What the body gives without anything else happening.
+    fn now(body: &mut Answer) -> Option<Bytes> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(body).poll_frame(&mut cx) {
+            Poll::Ready(Some(frame)) => Some(frame.unwrap().into_data().unwrap()),
+            Poll::Ready(None) => panic!("the body has ended"),
+            Poll::Pending => None,
+        }
+    }
+
+    /// There is no timer to wait for outside a runtime.
+    #[test]
+    fn lines_and_the_end_of_a_body_wait_for_nothing() {
+        let (mut sender, mut body) = answer();
+        for event in ["data: one\n\n", "{\"a\": 1}\n", "data: real-value\n\n"] {
+            sender.try_send(Frame::data(event.into())).unwrap();
+            let given = now(&mut body).unwrap();
+            assert_eq!(given, event.replace("real-value", "**********"));
+            assert_eq!(now(&mut body), None);
+        }
+        sender.try_send(Frame::data("the end".into())).unwrap();
+        drop(sender);
+        assert_eq!(now(&mut body).unwrap(), "the end");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_does_not_end_is_given_in_silence() {
+        let (mut sender, mut body) = answer();
+        sender.send_data("Password: ".into()).await.unwrap();
+        assert_eq!(now(&mut body), None);
+        let given = body.frame().await.unwrap().unwrap();
+        assert_eq!(given.into_data().unwrap(), "Password: ");
+        sender.send_data("real-v".into()).await.unwrap();
+        assert_eq!(now(&mut body), None);
+        sender.send_data("alue and".into()).await.unwrap();
+        let given = body.frame().await.unwrap().unwrap();
+        assert_eq!(given.into_data().unwrap(), "********** and");
     }
 }

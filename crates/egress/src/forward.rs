@@ -4,13 +4,13 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_EXTENSIONS, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -24,11 +24,13 @@ use tokio_util::task::AbortOnDropHandle;
 use vm0_model::limits;
 
 use crate::answer;
-use crate::body::{Masked, MaskedStream, Scanned};
-use crate::broker::{ApplyError, Broker, Injected};
+use crate::body::{Masked, MaskedStream, Scanned, ScannedFrames};
+use crate::broker::{ApplyError, Broker, FrameError, Frames, Injected, Scanner};
+use crate::counter::Meter;
 use crate::gateway::Shared;
 use crate::journal::Exchange;
 use crate::policy::Policy;
+use crate::stream::Metered;
 use crate::upstream::{Lease, Upstream, UpstreamError};
 use crate::usage::AnswerUsage;
 
@@ -42,6 +44,8 @@ pub(crate) struct Switched {
     pub(crate) client: OnUpgrade,
     pub(crate) server: OnUpgrade,
     pub(crate) exchange: Exchange,
+    /// What looks for placeholders in what the client says.
+    pub(crate) scanner: Option<Scanner>,
     pub(crate) driver: Option<AbortOnDropHandle<()>>,
 }
 
@@ -52,8 +56,14 @@ pub(crate) type RequestBody = Scanned<Counted>;
 pub(crate) struct Outgoing {
     request: Request<RequestBody>,
     injected: Injected,
-    /// The client's side, if the request asks for a WebSocket.
-    client: Option<OnUpgrade>,
+    websocket: Option<Asking>,
+}
+
+/// The client's side of a request for a WebSocket.
+struct Asking {
+    client: OnUpgrade,
+    /// What looks for placeholders in what it says.
+    scanner: Option<Scanner>,
 }
 
 /// Why a request does not go out.
@@ -107,14 +117,29 @@ pub(crate) fn outgoing(
     parts.headers.insert(HOST, host);
     let body = Counted {
         body,
-        bytes: Arc::clone(&exchange.request_bytes),
+        meter: Arc::clone(&exchange.meter),
+        count: Meter::sent,
     };
     let scanner = broker.scanner(&upstream.target, upstream.is_tls());
+    let websocket = client.map(|client| Asking {
+        client,
+        scanner: scanner.clone(),
+    });
+    if matches!(
+        &websocket,
+        Some(Asking {
+            scanner: Some(_),
+            ..
+        })
+    ) {
+        // What is compressed could not be read.
+        parts.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+    }
     let body = Scanned::new(body, broker, scanner, Arc::clone(&exchange.stray));
     Ok(Outgoing {
         request: Request::from_parts(parts, body),
         injected,
-        client,
+        websocket,
     })
 }
 
@@ -134,18 +159,20 @@ pub(crate) async fn forward(
     if outgoing.injected.hidden_by(response.headers()) && !response.body().is_end_stream() {
         return Err((ForwardError::Hidden, exchange));
     }
-    Ok(incoming(response, outgoing.client, broker, exchange, lease))
+    let websocket = outgoing.websocket;
+    Ok(incoming(response, websocket, broker, exchange, lease))
 }
 
 fn incoming(
     mut response: Response<Incoming>,
-    client: Option<OnUpgrade>,
+    websocket: Option<Asking>,
     broker: &Arc<Broker>,
     mut exchange: Exchange,
     lease: Lease,
 ) -> (Response<answer::Body>, Option<Switched>) {
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     exchange.answered(response.status());
+    exchange.address = lease.address;
     let server = switching.then(|| hyper::upgrade::on(&mut response));
     let (mut parts, body) = response.into_parts();
     parts.version = Version::HTTP_11;
@@ -153,12 +180,17 @@ fn incoming(
     broker.mask_headers(&mut parts.headers);
     // Free text of the server, which no program needs.
     parts.extensions.remove::<ReasonPhrase>();
-    match (client, server) {
-        (Some(client), Some(server)) => {
+    match (websocket, server) {
+        (Some(Asking { client, scanner }), Some(server)) => {
+            if scanner.is_some() {
+                // None was asked for.
+                parts.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+            }
             let switched = Switched {
                 client,
                 server,
                 exchange,
+                scanner,
                 driver: lease.keep(),
             };
             (
@@ -167,10 +199,14 @@ fn incoming(
             )
         }
         _ => {
-            let bytes = Arc::clone(&exchange.response_bytes);
             let usage = exchange.usage.as_ref();
+            let counted = Counted {
+                body,
+                meter: Arc::clone(&exchange.meter),
+                count: Meter::received,
+            };
             let body = Answer {
-                body: Masked::new(Counted { body, bytes }, broker),
+                body: Masked::new(counted, broker),
                 usage: usage.and_then(|usage| usage.answer(&parts.headers)),
                 _exchange: exchange,
                 lease: Some(lease),
@@ -186,23 +222,27 @@ pub(crate) async fn relay(shared: &Shared, switched: Switched) -> io::Result<()>
     let Switched {
         client,
         server,
-        exchange,
+        mut exchange,
+        scanner,
         driver,
     } = switched;
-    let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
+    let client = TokioIo::new(client.await.map_err(io::Error::other)?);
+    let client = Metered::new(client, Arc::clone(&exchange.meter));
+    let mut client = ScannedFrames::new(client, scanner.map(Frames::new));
     let server = TokioIo::new(server.await.map_err(io::Error::other)?);
     let mut server = MaskedStream::new(server, &shared.broker);
     let copying = copy_both(&mut client, &mut server);
     let allowed = |policy: &Policy| exchange.is_allowed_by(policy);
-    if let Some(copied) = shared.while_allowed(allowed, copying).await {
-        let (sent, received) = copied?;
-        exchange.request_bytes.fetch_add(sent, Ordering::Relaxed);
-        exchange
-            .response_bytes
-            .fetch_add(received, Ordering::Relaxed);
+    let copied = shared.while_allowed(allowed, copying).await;
+    match client.refused() {
+        Some(FrameError::Stray(secret)) => {
+            exchange.stray_in(shared.broker.stray_in_message(secret));
+        }
+        Some(FrameError::Malformed) => exchange.refuse("a WebSocket frame cannot be read"),
+        None => {}
     }
     drop(driver);
-    Ok(())
+    copied.map_or(Ok(()), |copied| copied.map(drop))
 }
 
 /// Passes bytes both ways until both sides have ended.
@@ -270,7 +310,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
 /// A body whose bytes are counted.
 pub(crate) struct Counted {
     body: Incoming,
-    bytes: Arc<AtomicU64>,
+    meter: Arc<Meter>,
+    count: fn(&Meter, usize),
 }
 
 /// The body of an answer, with what must live as long as it.
@@ -295,8 +336,7 @@ impl Body for Counted {
             .as_ref()
             .and_then(|frame| frame.as_ref().ok()?.data_ref())
         {
-            self.bytes
-                .fetch_add(data.remaining() as u64, Ordering::Relaxed);
+            (self.count)(&self.meter, data.remaining());
         }
         Poll::Ready(frame)
     }

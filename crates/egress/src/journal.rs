@@ -1,11 +1,11 @@
-//! The network log: one line for each connection, and for each request that the gateway reads.
+//! The network log: a line for each connection, one for the end of one whose bytes pass through, and
+//! one for each request that the gateway reads.
 //!
 //! Room for the line is taken before anything is opened, so nothing happens unlogged, and a log
 //! that nobody reads stops the sandbox instead of losing lines.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use vm0_model::event::{LogEntry, LogKind, LogLevel};
 use vm0_model::limits;
 
 use crate::broker::{Injected, Stray};
+use crate::counter::{Counters, Meter};
 use crate::flight::{Airborne, Flights};
 use crate::host::Target;
 use crate::policy::{Policy, RequestView, Rule};
@@ -34,6 +35,20 @@ pub(crate) struct Journal(mpsc::Sender<LogEntry>);
 /// Room for one line.
 #[derive(Debug)]
 pub(crate) struct Slot(mpsc::OwnedPermit<LogEntry>);
+
+/// A connection whose bytes pass through; the line of its end is written when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    slot: Option<Slot>,
+    started: Instant,
+    mode: Mode,
+    target: Target,
+    address: Option<IpAddr>,
+    rule: Rule,
+    /// Whether a change of the policy has cut it.
+    cut: bool,
+    pub(crate) meter: Arc<Meter>,
+}
 
 /// What the gateway knows of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +70,18 @@ pub(crate) struct Exchange {
     method: String,
     url: String,
     rule: Rule,
+    /// Where it went.
+    pub(crate) address: Option<IpAddr>,
     denied: bool,
+    /// Why it is refused, if its status does not say it.
+    reason: Option<&'static str>,
     flight: Option<Airborne>,
     flights: Flights,
     status: u16,
     secrets: Vec<String>,
     /// A placeholder that the request was refused for, perhaps only while its body passed.
     pub(crate) stray: Arc<OnceLock<Stray>>,
-    pub(crate) request_bytes: Arc<AtomicU64>,
-    pub(crate) response_bytes: Arc<AtomicU64>,
+    pub(crate) meter: Arc<Meter>,
     /// Where its answer is counted, if it is for a model.
     pub(crate) usage: Option<UsageCounter>,
 }
@@ -80,42 +98,22 @@ impl Journal {
 }
 
 impl Slot {
-    /// Writes the line of a connection that was allowed.
-    pub(crate) fn allowed(self, mode: Mode, target: &Target, rule: Rule) {
-        self.connection(mode, true, target, rule, None);
+    /// Writes the line of a connection that was allowed, to `address` if it is connected.
+    pub(crate) fn allowed(self, mode: Mode, target: &Target, address: Option<IpAddr>, rule: Rule) {
+        let metadata = connection(mode, "ALLOW", target, address, rule);
+        let message = format!("{mode} ALLOW {target} {rule}");
+        self.write(LogLevel::Info, message, &metadata);
     }
 
-    /// Writes the line of a connection that was denied or cut, with the reason if it is not the
-    /// rule itself.
+    /// Writes the line of a connection that was denied, with the reason if it is not the rule
+    /// itself.
     pub(crate) fn denied(self, mode: Mode, target: &Target, rule: Rule, reason: Option<&str>) {
-        self.connection(mode, false, target, rule, reason);
-    }
-
-    fn connection(
-        self,
-        mode: Mode,
-        allowed: bool,
-        target: &Target,
-        rule: Rule,
-        reason: Option<&str>,
-    ) {
-        let action = if allowed { "ALLOW" } else { "DENY" };
-        let level = if allowed {
-            LogLevel::Info
-        } else {
-            LogLevel::Warn
-        };
-        let mut metadata = json!({
-            "mode": mode.to_string(),
-            "action": action,
-            "host": target.host.to_string(),
-            "port": target.port,
-            "rule": rule.to_string(),
-        });
+        let mut metadata = connection(mode, "DENY", target, None, rule);
         if let Some(reason) = reason {
             metadata["reason"] = reason.into();
         }
-        self.write(level, format!("{mode} {action} {target} {rule}"), &metadata);
+        let message = format!("{mode} DENY {target} {rule}");
+        self.write(LogLevel::Warn, message, &metadata);
     }
 
     fn write(self, level: LogLevel, message: String, metadata: &serde_json::Value) {
@@ -129,6 +127,61 @@ impl Slot {
     }
 }
 
+impl Passage {
+    /// A connection to `target` at `address` that `rule` has allowed.
+    pub(crate) fn begin(
+        slot: Slot,
+        mode: Mode,
+        target: Target,
+        address: Option<IpAddr>,
+        rule: Rule,
+    ) -> Self {
+        Self {
+            slot: Some(slot),
+            started: Instant::now(),
+            mode,
+            target,
+            address,
+            rule,
+            cut: false,
+            meter: Arc::default(),
+        }
+    }
+
+    /// A change of the policy cuts it.
+    pub(crate) fn cut(mut self) {
+        self.cut = true;
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        let Self {
+            mode,
+            target,
+            rule,
+            address,
+            ..
+        } = &*self;
+        let duration = millis_since(self.started);
+        let Counters { rx_bytes, tx_bytes } = self.meter.read();
+        let action = if self.cut { "DENY" } else { "CLOSE" };
+        let mut metadata = connection(*mode, action, target, *address, *rule);
+        metadata["duration"] = duration.into();
+        metadata["requestSize"] = tx_bytes.into();
+        metadata["responseSize"] = rx_bytes.into();
+        if self.cut {
+            metadata["reason"] = POLICY_CHANGED.into();
+            let message = format!("{mode} DENY {target} {rule}");
+            return slot.write(LogLevel::Warn, message, &metadata);
+        }
+        let message =
+            format!("{mode} CLOSE {target} {tx_bytes} B out, {rx_bytes} B in ({duration}ms)");
+        slot.write(LogLevel::Info, message, &metadata);
+    }
+}
+
 impl Exchange {
     /// A request for `url`, as the sandbox sent it, that `rule` has decided about.
     pub(crate) fn new(slot: Slot, method: &str, url: &str, rule: Rule) -> Self {
@@ -138,16 +191,28 @@ impl Exchange {
             method: method.to_owned(),
             url: cut(url.to_owned()),
             rule,
+            address: None,
             denied: false,
+            reason: None,
             flight: None,
             flights: Flights::default(),
             status: CLIENT_LEFT,
             secrets: Vec::new(),
             stray: Arc::default(),
-            request_bytes: Arc::default(),
-            response_bytes: Arc::default(),
+            meter: Arc::default(),
             usage: None,
         }
+    }
+
+    /// What its client said after the answer carries a placeholder.
+    pub(crate) fn stray_in(&mut self, stray: Stray) {
+        let _first = self.stray.set(stray);
+    }
+
+    /// What its client said after the answer is refused for this reason.
+    pub(crate) fn refuse(&mut self, reason: &'static str) {
+        self.denied = true;
+        self.reason = Some(reason);
     }
 
     /// The gateway refuses it.
@@ -197,7 +262,8 @@ impl Drop for Exchange {
             status,
             ..
         } = &*self;
-        let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration = millis_since(self.started);
+        let Counters { rx_bytes, tx_bytes } = self.meter.read();
         let stray = self.stray.get();
         let cut = self.flight.as_ref().is_some_and(Airborne::is_cut);
         let level = match status {
@@ -210,14 +276,17 @@ impl Drop for Exchange {
             "url": url,
             "status": status,
             "duration": duration,
-            "requestSize": self.request_bytes.load(Ordering::Relaxed),
-            "responseSize": self.response_bytes.load(Ordering::Relaxed),
+            "requestSize": tx_bytes,
+            "responseSize": rx_bytes,
             "rule": self.rule.to_string(),
             "secrets": self.secrets,
         });
         let mut message = format!("{method} {url} - {status} ({duration}ms)");
-        if cut {
-            metadata["reason"] = POLICY_CHANGED.into();
+        if let Some(address) = self.address {
+            metadata["address"] = address.to_string().into();
+        }
+        if let Some(reason) = cut.then_some(POLICY_CHANGED).or(self.reason) {
+            metadata["reason"] = reason.into();
         }
         if let Some(stray) = stray {
             message = format!("{message} {stray}");
@@ -235,6 +304,30 @@ impl fmt::Display for Mode {
             Self::Dns => "DNS",
         })
     }
+}
+
+fn connection(
+    mode: Mode,
+    action: &str,
+    target: &Target,
+    address: Option<IpAddr>,
+    rule: Rule,
+) -> serde_json::Value {
+    let mut metadata = json!({
+        "mode": mode.to_string(),
+        "action": action,
+        "host": target.host.to_string(),
+        "port": target.port,
+        "rule": rule.to_string(),
+    });
+    if let Some(address) = address {
+        metadata["address"] = address.to_string().into();
+    }
+    metadata
+}
+
+fn millis_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn cut(mut text: String) -> String {

@@ -43,6 +43,7 @@ mod stream;
 mod tunnel;
 mod upstream;
 mod usage;
+mod wire;
 
 pub use address::can_be_opened;
 pub use authority::AuthorityError;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use vm0_model::limits;
 
 use crate::hello::{self, HANDSHAKE_RECORD, Hello, HelloError};
 use crate::stream::Client;
+use crate::wire::Wire;
 
 const METHOD_MAX_BYTES: usize = 24;
 const GREETING_MAX_BYTES: usize = 4096;
@@ -47,7 +47,7 @@ pub(crate) enum OpeningError {
 /// follow within `patience`.
 pub(crate) async fn read(
     client: &mut Client,
-    server: Option<&mut TcpStream>,
+    server: Option<&mut Wire>,
     patience: Duration,
 ) -> Result<Opening, OpeningError> {
     let mut bytes = BytesMut::with_capacity(GREETING_MAX_BYTES);

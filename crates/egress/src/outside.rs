@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,6 +23,7 @@ use crate::address::{Reach, reach};
 use crate::authority::ALPN;
 use crate::host::{Host, Target};
 use crate::interfaces;
+use crate::wire::Wire;
 
 /// The way from the gateway to the internet. One serves every run of a runner.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Outside {
 /// A proxy through which everything goes that is not on a private network.
 pub struct UpstreamProxy {
     target: Target,
+    /// Whether it is spoken to over TLS.
+    tls: bool,
     credentials: Option<SecretString>,
 }
 
@@ -56,7 +59,7 @@ pub enum OutsideError {
         path: PathBuf,
     },
     /// The URL of the proxy is not one.
-    #[error("understand the proxy URL; it must look like http://[USER:PASSWORD@]HOST:PORT")]
+    #[error("understand the proxy URL; it must look like http[s]://[USER:PASSWORD@]HOST:PORT")]
     Proxy,
     /// TLS cannot be set up.
     #[error("set up TLS")]
@@ -113,26 +116,35 @@ impl Outside {
 
     /// Connects to the first of `addresses` that answers; with none of them, to the name, by the
     /// proxy.
-    pub(crate) async fn connect(
-        &self,
-        target: &Target,
-        addresses: &[IpAddr],
-    ) -> io::Result<TcpStream> {
+    pub(crate) async fn connect(&self, target: &Target, addresses: &[IpAddr]) -> io::Result<Wire> {
         if let Some(proxy) = &self.proxy
             && !addresses.iter().any(|&address| is_near(address))
         {
-            return proxy.connect(target).await;
+            return self.connect_by(proxy, target).await;
         }
-        connect(addresses, target.port).await
+        connect(addresses, target.port).await.map(Wire::Tcp)
+    }
+
+    async fn connect_by(&self, proxy: &UpstreamProxy, target: &Target) -> io::Result<Wire> {
+        let stream = proxy.connect().await?;
+        let mut wire = if proxy.tls {
+            let stream = self.secure(stream, &proxy.target, false).await?;
+            Wire::Tls(Box::new(stream))
+        } else {
+            Wire::Tcp(stream)
+        };
+        let asking = proxy.ask(&mut wire, target);
+        tokio::time::timeout(limits::GATEWAY_CONNECT_TIMEOUT, asking).await??;
+        Ok(wire)
     }
 
     /// Speaks TLS on `stream` with whoever proves to be `target`.
-    pub(crate) async fn secure(
+    pub(crate) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
+        stream: S,
         target: &Target,
         http2: bool,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> io::Result<TlsStream<S>> {
         let name = match &target.host {
             Host::Domain(name) => ServerName::try_from(name.clone()).map_err(io::Error::other)?,
             Host::Address(address) => ServerName::IpAddress((*address).into()),
@@ -183,14 +195,19 @@ async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
 }
 
 impl UpstreamProxy {
-    /// Reads `http://[USER:PASSWORD@]HOST:PORT`.
+    /// Reads `http://[USER:PASSWORD@]HOST:PORT`, or `https://` of a proxy that is spoken to over TLS.
     ///
     /// # Errors
     /// If it is anything else.
     pub fn parse(url: &str) -> Result<Self, OutsideError> {
         let url = url::Url::parse(url).map_err(|_| OutsideError::Proxy)?;
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        let (true, "http", Some(host)) = (bare, url.scheme(), url.host_str()) else {
+        let (tls, default_port) = match url.scheme() {
+            "http" => (false, 80),
+            "https" => (true, 443),
+            _ => return Err(OutsideError::Proxy),
+        };
+        let (true, Some(host)) = (bare, url.host_str()) else {
             return Err(OutsideError::Proxy);
         };
         let decode = |text: &str| {
@@ -206,15 +223,16 @@ impl UpstreamProxy {
         Ok(Self {
             target: Target {
                 host: Host::parse(host).map_err(|_| OutsideError::Proxy)?,
-                port: url.port().unwrap_or(80),
+                port: url.port().unwrap_or(default_port),
             },
+            tls,
             credentials,
         })
     }
 
-    async fn connect(&self, target: &Target) -> io::Result<TcpStream> {
+    async fn connect(&self) -> io::Result<TcpStream> {
         let Target { host, port } = &self.target;
-        let mut stream = match host {
+        let stream = match host {
             Host::Address(address) => connect(&[*address], *port).await?,
             Host::Domain(name) => {
                 let attempt = TcpStream::connect((name.as_str(), *port));
@@ -222,12 +240,10 @@ impl UpstreamProxy {
             }
         };
         stream.set_nodelay(true)?;
-        let exchange = self.ask(&mut stream, target);
-        tokio::time::timeout(limits::GATEWAY_CONNECT_TIMEOUT, exchange).await??;
         Ok(stream)
     }
 
-    async fn ask(&self, stream: &mut TcpStream, target: &Target) -> io::Result<()> {
+    async fn ask(&self, stream: &mut Wire, target: &Target) -> io::Result<()> {
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
         if let Some(credentials) = &self.credentials {
             let encoded = STANDARD.encode(credentials.expose_secret());
@@ -235,6 +251,7 @@ impl UpstreamProxy {
         }
         request += "\r\n";
         stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
         let mut head = Vec::new();
         // One byte at a time: what follows the head is the tunnel's.
         while !head.ends_with(b"\r\n\r\n") {
@@ -271,10 +288,10 @@ mod tests {
         let shown = |url| UpstreamProxy::parse(url).map(|proxy| proxy.target.to_string());
         assert_eq!(shown("http://proxy.corp:3128").unwrap(), "proxy.corp:3128");
         assert_eq!(shown("http://u:p%40@10.0.0.1/").unwrap(), "10.0.0.1:80");
+        assert_eq!(shown("https://proxy.corp").unwrap(), "proxy.corp:443");
         for wrong in [
             "",
             "proxy:3128",
-            "https://proxy:3128",
             "socks5://proxy:1080",
             "http://proxy:3128/path",
             "http://proxy:3128/?a",

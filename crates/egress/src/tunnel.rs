@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -14,12 +13,13 @@ use crate::gateway::Shared;
 use crate::host::{Host, Target};
 use crate::http_proxy::Protocol::{Http1, Http2};
 use crate::http_proxy::{self, Next, Scope};
-use crate::journal::{Mode, POLICY_CHANGED, Slot};
+use crate::journal::{Mode, Passage, Slot};
 use crate::opening::{self, Opening, OpeningError, Protocol};
 use crate::policy::{Policy, Rule};
 use crate::route::Refusal;
-use crate::stream::Client;
+use crate::stream::{Client, Metered};
 use crate::upstream::{Security, Upstream};
+use crate::wire::Wire;
 
 /// A tunnel that was allowed and whose client has yet to speak.
 pub(crate) struct Tunnel {
@@ -27,7 +27,7 @@ pub(crate) struct Tunnel {
     addresses: Vec<IpAddr>,
     rule: Rule,
     /// None if the policy needs to see requests first.
-    upstream: Option<TcpStream>,
+    upstream: Option<Wire>,
     /// Whether TLS in it is decrypted.
     decrypt: bool,
     slot: Slot,
@@ -68,7 +68,7 @@ impl Tunnel {
             match shared.outside.connect(&target, &route.addresses).await {
                 Ok(upstream) => Some(upstream),
                 Err(error) => {
-                    slot.allowed(Mode::Tcp, &target, route.rule);
+                    slot.allowed(Mode::Tcp, &target, None, route.rule);
                     return Err(TunnelRefusal::Unreachable(error));
                 }
             }
@@ -166,8 +166,8 @@ impl Tunnel {
     async fn pass(
         self,
         shared: &Shared,
-        mut client: Client,
-        mut upstream: TcpStream,
+        client: Client,
+        mut upstream: Wire,
         opening: Opening,
         mode: Mode,
     ) {
@@ -178,9 +178,14 @@ impl Tunnel {
             slot,
             ..
         } = self;
-        slot.allowed(mode, &target, rule);
-        let peer = upstream.peer_addr().map(|peer| peer.ip().to_canonical());
-        let address = peer.ok().filter(|peer| addresses.contains(peer));
+        let peer = upstream.address();
+        let address = peer.filter(|peer| addresses.contains(peer));
+        slot.allowed(mode, &target, address, rule);
+        let Some(slot) = shared.journal.slot().await else {
+            return;
+        };
+        let passage = Passage::begin(slot, mode, target.clone(), address, rule);
+        let mut client = Metered::new(client, Arc::clone(&passage.meter));
         let allowed = |policy: &Policy| {
             let decrypted = mode == Mode::Sni && policy.inspects();
             !decrypted && policy.allows_all(&target, address.as_slice(), None)
@@ -193,11 +198,7 @@ impl Tunnel {
         match shared.while_allowed(allowed, passing).await {
             Some(Ok(_)) => {}
             Some(Err(error)) => tracing::debug!(%error, %target, "failed to pass bytes"),
-            None => {
-                if let Some(slot) = shared.journal.slot().await {
-                    slot.denied(mode, &target, rule, Some(POLICY_CHANGED));
-                }
-            }
+            None => passage.cut(),
         }
     }
 
@@ -215,7 +216,7 @@ impl Tunnel {
         match error {
             OpeningError::Hello(_) => self.deny(Mode::Sni, Some("the TLS hello cannot be read")),
             OpeningError::Io(_) if self.upstream.is_some() => {
-                self.slot.allowed(Mode::Tcp, &self.target, self.rule);
+                self.slot.allowed(Mode::Tcp, &self.target, None, self.rule);
             }
             OpeningError::Io(_) => {
                 let reason = Some("nothing was sent");

@@ -12,13 +12,13 @@ use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 use vm0_model::limits;
 
 use crate::forward::RequestBody;
 use crate::host::Target;
 use crate::outside::Outside;
+use crate::wire::Wire;
 
 /// A connection that was idle for longer is not used again: servers close idle connections, and a
 /// request that is under way then cannot be told from one that was served.
@@ -58,7 +58,7 @@ pub(crate) struct Upstream {
     security: Security,
     outside: Outside,
     /// Connected already, because the tunnel had to be.
-    opened: Mutex<Option<TcpStream>>,
+    opened: Mutex<Option<Wire>>,
     idle: Mutex<Vec<Http1>>,
     http2: tokio::sync::Mutex<Http2>,
 }
@@ -71,6 +71,9 @@ struct Http1 {
     address: Option<IpAddr>,
     idle_since: Instant,
 }
+
+/// Sends requests over one connection, and where that leads.
+type Http2Sender = (http2::SendRequest<RequestBody>, Option<IpAddr>);
 
 /// What is known of a destination that may speak HTTP/2.
 enum Http2 {
@@ -86,13 +89,19 @@ enum Http2 {
 
 enum Connected {
     One(Http1),
-    Many(http2::SendRequest<RequestBody>, AbortOnDropHandle<()>),
+    Many(
+        http2::SendRequest<RequestBody>,
+        Option<IpAddr>,
+        AbortOnDropHandle<()>,
+    ),
 }
 
 /// What an answer comes over. Given back when the answer has ended.
 pub(crate) struct Lease {
     upstream: Arc<Upstream>,
     connection: Option<Http1>,
+    /// Where it leads; none if a proxy knows.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl Lease {
@@ -118,7 +127,7 @@ impl Upstream {
         target: Target,
         security: Security,
         outside: Outside,
-        opened: Option<TcpStream>,
+        opened: Option<Wire>,
     ) -> Arc<Self> {
         let http2 = match security {
             Security::TlsHttp2 => Http2::Unknown,
@@ -145,13 +154,14 @@ impl Upstream {
         mut request: Request<RequestBody>,
         addresses: &[IpAddr],
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
-        if let Some(mut sender) = self.shared_sender(addresses).await? {
+        if let Some((mut sender, address)) = self.shared_sender(addresses).await? {
             let response = sender
                 .send_request(for_http2(request, &self.target)?)
                 .await?;
             let lease = Lease {
                 upstream: Arc::clone(self),
                 connection: None,
+                address,
             };
             return Ok((response, lease));
         }
@@ -176,6 +186,7 @@ impl Upstream {
     fn lease(self: &Arc<Self>, connection: Http1) -> Lease {
         Lease {
             upstream: Arc::clone(self),
+            address: connection.address,
             connection: Some(connection),
         }
     }
@@ -184,31 +195,30 @@ impl Upstream {
     async fn shared_sender(
         &self,
         addresses: &[IpAddr],
-    ) -> Result<Option<http2::SendRequest<RequestBody>>, UpstreamError> {
+    ) -> Result<Option<Http2Sender>, UpstreamError> {
         let mut http2 = self.http2.lock().await;
         match &*http2 {
             Http2::No => return Ok(None),
             Http2::Yes {
                 sender, address, ..
             } if !sender.is_closed() && leads_to(*address, addresses) => {
-                return Ok(Some(sender.clone()));
+                return Ok(Some((sender.clone(), *address)));
             }
             Http2::Yes { .. } | Http2::Unknown => {}
         }
-        let address = addresses.first().copied();
         match self.connect(addresses, true).await? {
             Connected::One(connection) => {
                 self.idle().push(connection);
                 *http2 = Http2::No;
                 Ok(None)
             }
-            Connected::Many(sender, driver) => {
+            Connected::Many(sender, address, driver) => {
                 *http2 = Http2::Yes {
                     sender: sender.clone(),
                     address,
                     _driver: driver,
                 };
-                Ok(Some(sender))
+                Ok(Some((sender, address)))
             }
         }
     }
@@ -242,7 +252,7 @@ impl Upstream {
                 .await
                 .map_err(UpstreamError::Connect)?,
         };
-        let address = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
+        let address = stream.address();
         let address = address.filter(|address| addresses.contains(address));
         if !self.is_tls() {
             return start_http1(stream, address).await.map(Connected::One);
@@ -253,7 +263,7 @@ impl Upstream {
             .await
             .map_err(UpstreamError::Tls)?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            start_http2(stream).await
+            start_http2(stream, address).await
         } else {
             start_http1(stream, address).await.map(Connected::One)
         }
@@ -291,7 +301,10 @@ async fn start_http1(
     })
 }
 
-async fn start_http2(stream: impl crate::stream::Duplex) -> Result<Connected, UpstreamError> {
+async fn start_http2(
+    stream: impl crate::stream::Duplex,
+    address: Option<IpAddr>,
+) -> Result<Connected, UpstreamError> {
     let head_max = u32::try_from(limits::GATEWAY_HEAD_MAX_BYTES).unwrap_or(u32::MAX);
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -305,7 +318,7 @@ async fn start_http2(stream: impl crate::stream::Duplex) -> Result<Connected, Up
             tracing::debug!(%error, "failed to finish an HTTP/2 connection");
         }
     }));
-    Ok(Connected::Many(sender, driver))
+    Ok(Connected::Many(sender, address, driver))
 }
 
 /// HTTP/2 names the destination in the URI. What a connection says of itself does not exist.

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vm0_egress::{Gateway, UsageTotals};
 use vm0_model::limits;
@@ -144,13 +145,14 @@ impl Booted {
         let mut watch = Watch::start(agent.config.budget, read, said, run.journal.clone());
         let mut sampler = Sampler::new(outlets.metrics, agent.resources);
         let bytes = || bytes_of(gateway.as_ref());
+        let mut connections = JoinSet::new();
         let end = {
             let agent_ended = CancellationToken::new();
             let mut execs = pin!(exec::serve(run, &*sandbox, &surroundings, &agent_ended));
             let services = async {
                 tokio::join!(
                     crate::network::follow(run, gateway.as_ref()),
-                    crate::network::serve(&*sandbox, gateway.as_ref()),
+                    crate::network::serve(&*sandbox, gateway.as_ref(), &mut connections),
                     sampler.run(&*sandbox, bytes),
                     &mut execs,
                 )
@@ -166,6 +168,7 @@ impl Booted {
             let _ = tokio::time::timeout(limits::EXEC_GOODBYE_TIMEOUT, execs).await;
             end
         };
+        connections.shutdown().await;
         let end = settle(end, &watch);
         let read = watch.conclude().await;
         sampler.sample(&*sandbox, bytes()).await;

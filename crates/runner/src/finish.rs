@@ -41,14 +41,15 @@ async fn report(run: &Run, feeds: &mut Feeds, concluded: &Concluded) -> Result<(
     run.start_reported().await;
     let link = &run.link;
     if let Some(Interruption::Ended(_)) = concluded.interruption {
-        let Some(artifact) = concluded.artifact else {
-            return Ok(());
-        };
         let report = SalvageReport {
             epoch: link.epoch,
             exit_code: None,
-            artifact,
+            usage: concluded.usage,
+            artifact: concluded.artifact,
         };
+        if report.usage.is_none() && report.artifact.is_none() {
+            return Ok(());
+        }
         return link
             .call(|| link.client.salvage(link.run_id, &report))
             .await;

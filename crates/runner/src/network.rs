@@ -48,12 +48,16 @@ pub(crate) fn gateway(
     Gateway::new(config, Arc::new(SystemResolver), run.journal.network()).map(Some)
 }
 
-/// Serves every connection of a sandbox. Dropping the future ends them all.
-pub(crate) async fn serve(sandbox: &dyn Sandbox, gateway: Option<&Gateway>) -> Infallible {
+/// Serves every connection of a sandbox. Those that are open when the future is dropped are left in
+/// `connections`: when they have ended, their lines are in the log.
+pub(crate) async fn serve(
+    sandbox: &dyn Sandbox,
+    gateway: Option<&Gateway>,
+    connections: &mut JoinSet<()>,
+) -> Infallible {
     let Some(gateway) = gateway else {
         return pending().await;
     };
-    let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             stream = sandbox.accept() => {

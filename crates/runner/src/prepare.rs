@@ -124,11 +124,10 @@ pub(crate) async fn prepare(run: &Run) -> Result<Prepared, PrepareError> {
     log_inputs(run, &agent).await;
     let prompt_file = format!("{PLATFORM_DIR}/{PROMPT_FILE_NAME}");
     let gateway = network::gateway(run, &agent.config, brokered)?;
-    let authority = gateway
-        .as_ref()
-        .filter(|gateway| gateway.decrypts())
-        .map(Gateway::certificate);
-    let env = environment(spec, &agent, &image.env, &prompt_file, authority.is_some());
+    // A policy may begin to read requests at any time.
+    let authority = gateway.as_ref().map(Gateway::certificate);
+    let decrypts = gateway.as_ref().is_some_and(Gateway::decrypts);
+    let env = environment(spec, &agent, &image.env, &prompt_file, decrypts);
     let exec = exec(run, &agent, env, &prompt_file)?;
     agent.program = exec.argv.first().cloned().unwrap_or_default();
     let mut files = settings(&agent.config, &exec.env);

@@ -21,7 +21,7 @@ use crate::record::{
     DeviceCreateOutcome, DeviceDecideOutcome, DeviceDecision, DeviceRecord, DeviceRedeem,
     DeviceRedeemOutcome, Key, Leased, ListPage, LogFilter, NewDevice, NewPageSession, NewRun,
     NewSignInLink, PageSessionRecord, PutOutcome, References, RunCancelOutcome, RunCreateOutcome,
-    RunFilter, RunFinish, RunNetwork, RunNetworkOutcome, RunNetworkPut, RunRecord, SavedVersion,
+    RunFilter, RunFinish, RunNetwork, RunNetworkOutcome, RunNetworkPut, RunRecord, RunSalvage,
     ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord, SealedSecret, SecretPut, SecretRecord,
     SessionFilter, SessionRecord, SignInLinkOutcome, SignInLinkRecord, SignInLinkUse,
     StorageCommit, StorageCommitOutcome, StorageRecord, StorageVersionRecord, StoredLog, Telemetry,
@@ -344,19 +344,12 @@ pub trait RunStore: Send + Sync + 'static {
         sandbox_ready_ms: i64,
     ) -> Result<Leased<RunStatus>>;
     /// Ends a run: state, version, checkpoint and session in one transaction. A run that is
-    /// terminal already keeps its state; its artifact is then recorded as salvaged. A repeated
+    /// terminal already keeps its state; artifact and usage are then recorded as salvaged. A repeated
     /// report changes nothing. [`StoreError::ArtifactMoved`], and nothing written, if another storage
     /// has the name of the artifact by now.
     async fn run_finish(&self, finish: RunFinish) -> Result<Leased<RunRecord>>;
-    /// Records the salvaged workspace of a run that ended without completing.
-    async fn run_salvage(
-        &self,
-        id: RunId,
-        epoch: Epoch,
-        exit_code: Option<i32>,
-        version: SavedVersion,
-        now: Timestamp,
-    ) -> Result<Leased<RunRecord>>;
+    /// Adds what was salvaged to a run that ended without completing; what is known stays.
+    async fn run_salvage(&self, salvage: RunSalvage) -> Result<Leased<RunRecord>>;
     /// Ends running runs whose lease expired as `timeout`, `runner lost for 120 s`.
     async fn run_expire(&self, now: Timestamp) -> Result<Vec<RunId>>;
 }

@@ -42,7 +42,7 @@ pub(crate) struct RunnerOptions {
     /// Certificate authorities in PEM that agents' connections may end at, beside this machine's
     #[arg(long, value_name = "FILE")]
     trust_ca: Vec<PathBuf>,
-    /// Proxy for all that agents reach outside: http://[USER:PASSWORD@]HOST:PORT
+    /// Proxy for all that agents reach outside: http[s]://[USER:PASSWORD@]HOST:PORT
     #[arg(
         long,
         value_name = "URL",

@@ -10,6 +10,7 @@ use crate::sandboxes::{options, server};
 
 crate::on_each_sandbox!(
     an_agent_that_lies_about_its_usage_is_not_believed,
+    a_cancelled_run_has_used_what_its_model_answered,
     claude_code_is_stopped_when_its_tokens_are_used_up,
     codex_is_stopped_when_its_turns_are_used_up,
     a_run_is_stopped_when_its_cost_is_over,
@@ -85,6 +86,27 @@ async fn an_agent_that_lies_about_its_usage_is_not_believed(kind: &str) {
         run["usage"],
         json!({ "input_tokens": 1, "output_tokens": 2, "cost_usd": null }),
         "what nobody else saw is believed"
+    );
+}
+
+async fn a_cancelled_run_has_used_what_its_model_answered(kind: &str) {
+    let model = ModelServer::start().await;
+    let server = script_agent(kind, &model, json!({})).await;
+    let api = server.api();
+    let prompt = format!("{ASKS}ask claude-opus-5; echo '{{\"type\":\"asked\"}}'; sleep 600");
+    let id = api
+        .run(&json!({ "agent": "scripted", "prompt": prompt }))
+        .await;
+    api.run_event(&id, |event| event["type"] == "asked").await;
+    api.post(&format!("/v1/runs/{id}/cancel"), &json!({}))
+        .await
+        .expect(200);
+    host::assert_nothing_left(server.data_dir(), &id, LIMIT).await;
+    let run = api.get(&format!("/v1/runs/{id}")).await.expect(200);
+    assert_eq!(run["status"], "cancelled", "{run}");
+    assert_eq!(
+        run["usage"],
+        json!({ "input_tokens": 130, "output_tokens": 40, "cost_usd": 0.001_572_5 })
     );
 }
 

@@ -11,6 +11,7 @@ use crate::sandboxes::options;
 crate::on_each_sandbox!(
     requests_in_tls_are_decided_by_method_and_path,
     tls_that_nothing_reads_passes_through,
+    a_policy_that_begins_to_read_requests_finds_programs_that_trust_it,
 );
 
 fn server(kind: &str, https: &HttpsServer) -> Server {
@@ -83,11 +84,53 @@ async fn tls_that_nothing_reads_passes_through(kind: &str) {
         .await;
     let run = api.run_end(&id, Duration::from_secs(60)).await;
     // 60: the certificate is that of the server itself, which nothing inside vouches for.
-    assert_eq!(run["output"], "60\n200\n[]\nagent\nprompt", "{run}");
+    assert_eq!(
+        run["output"], "60\n200\n[]\nagent\nauthorities.pem\nprompt",
+        "{run}"
+    );
     let log = network_log(&api, &id).await;
-    let message = format!("SNI ALLOW host.vm0.internal:{port} rule 1");
+    let allowed = format!("SNI ALLOW host.vm0.internal:{port} rule 1");
+    let closed = format!("SNI CLOSE host.vm0.internal:{port} ");
+    for pair in ["ALLOW", "CLOSE"] {
+        let lines = log
+            .iter()
+            .filter(|entry| entry["metadata"]["action"] == pair);
+        assert_eq!(lines.count(), 2, "{log:#?}");
+    }
     assert!(
-        log.iter().all(|entry| entry["message"] == message),
+        log.iter().all(|entry| {
+            let message = entry["message"].as_str().expect("a message");
+            message == allowed || message.starts_with(&closed)
+        }),
         "{log:#?}"
     );
+}
+
+async fn a_policy_that_begins_to_read_requests_finds_programs_that_trust_it(kind: &str) {
+    let https = HttpsServer::start().await;
+    let server = server(kind, &https);
+    let api = server.api();
+    let (url, port) = (https.url(""), https.port());
+    let rule = json!({ "domain": "host.vm0.internal", "ports": [port], "action": "allow" });
+    api.agent(&agent(&json!({ "mode": "allowlist", "rules": [rule] })))
+        .await;
+    // The server's own certificate is that of a stranger: 60.
+    let prompt = format!(
+        "curl -s -m 5 {url}/open/first; echo \"curl $?\"\n\
+         until curl -s -m 5 -o /dev/null {url}/open/x; do sleep 0.1; done; echo trusted\n\
+         curl -s -m 30 -o /dev/null -w '%{{http_code}}\\n' {url}/closed\n\
+         python3 -c \"import urllib.request as r; print(r.urlopen('{url}/open/python').status)\""
+    );
+    let body = json!({ "agent": "caller", "prompt": prompt });
+    let run = api.run(&body).await;
+    api.run_event(&run, |event| event["text"] == "curl 60")
+        .await;
+    let rule = json!({ "domain": "host.vm0.internal", "ports": [port],
+                       "paths": ["/open/**"], "action": "allow" });
+    let policy = json!({ "mode": "allowlist", "rules": [rule] });
+    api.put(&format!("/v1/runs/{run}/network"), &policy)
+        .await
+        .expect(200);
+    let run = api.run_end(&run, Duration::from_secs(120)).await;
+    assert_eq!(run["output"], "curl 60\ntrusted\n403\n200", "{run}");
 }

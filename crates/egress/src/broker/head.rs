@@ -21,6 +21,7 @@ pub(crate) enum Spot {
     /// The value of this header.
     Header(HeaderName),
     Body,
+    Message,
 }
 
 /// A placeholder in the head of a request.
@@ -76,6 +77,7 @@ impl fmt::Display for Spot {
             Self::HeaderName => f.write_str("the name of a header"),
             Self::Header(name) => write!(f, "the header '{name}'"),
             Self::Body => f.write_str("the body"),
+            Self::Message => f.write_str("a WebSocket message"),
         }
     }
 }

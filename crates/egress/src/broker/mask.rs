@@ -2,6 +2,11 @@
 //!
 //! Each byte of an occurrence becomes `*`, so that lengths stay right. Every occurrence counts,
 //! overlapping ones too: what one secret leaves of another must not show.
+//!
+//! **What is held back tells nothing of the values.** If only an end that may begin a value waited
+//! for more, who has its own text repeated could see whether it does, character by character. So all
+//! of a line that has begun waits, up to the length of the longest form: no form has a line break
+//! in it. If a value has several lines, no line break ends anything.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,15 +22,19 @@ pub(crate) struct Forms {
     finder: SecretFinder,
     /// By byte: whether a form begins with it.
     first: [bool; 256],
+    /// Whether a line break is no part of any form.
+    lines: bool,
 }
 
 /// Sees the body of an answer piece by piece.
 pub(crate) struct Masker {
     forms: Arc<Forms>,
-    /// The end of what was seen, as it was, if a form may have begun there.
+    /// The end of what was seen, as it was.
     held: Vec<u8>,
     /// How many of the bytes held belong to an occurrence that began before them.
     starred: usize,
+    /// Whether what is held is only what may begin a form.
+    settled: bool,
 }
 
 impl Forms {
@@ -35,7 +44,12 @@ impl Forms {
         for form in finder.forms() {
             first[usize::from(form[0])] = true;
         }
-        Self { finder, first }
+        let lines = !finder.forms().iter().any(|form| form.contains(&b'\n'));
+        Self {
+            finder,
+            first,
+            lines,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,12 +80,27 @@ impl Forms {
         }
     }
 
+    /// Where the line begins that `bytes` end in, or what of it a form is not too short for.
+    fn unfinished(&self, bytes: &[u8]) -> usize {
+        let from = self.reach(bytes);
+        let end = &bytes[from..];
+        let line = end
+            .iter()
+            .rposition(|&byte| self.lines && byte == b'\n')
+            .map_or(0, |at| at + 1);
+        from + line
+    }
+
+    /// Where the earliest form could begin that `bytes` do not have the end of.
+    fn reach(&self, bytes: &[u8]) -> usize {
+        let longest = self.finder.longest().saturating_sub(1);
+        bytes.len().saturating_sub(longest)
+    }
+
     /// Where the longest end of `bytes` begins that is the beginning of a form, but no whole one
     /// alone: more could follow.
     fn undecided(&self, bytes: &[u8]) -> usize {
-        let from = bytes
-            .len()
-            .saturating_sub(self.finder.longest().saturating_sub(1));
+        let from = self.reach(bytes);
         let begins = |at: &usize| {
             let end = &bytes[*at..];
             self.first[usize::from(end[0])] && self.continues(end)
@@ -92,6 +121,7 @@ impl Masker {
             forms,
             held: Vec::new(),
             starred: 0,
+            settled: true,
         }
     }
 
@@ -100,24 +130,42 @@ impl Masker {
         self.held.len()
     }
 
-    /// Takes the next piece and gives what is decided: all but an end in which a value may begin.
+    /// Whether nothing changes while no more comes.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Takes the next piece and gives what is decided: all but the line that it ends in.
     pub(crate) fn push(&mut self, piece: Bytes) -> Bytes {
-        let whole = if self.held.is_empty() {
-            piece
-        } else {
-            let mut whole = std::mem::take(&mut self.held);
-            whole.extend_from_slice(&piece);
-            Bytes::from(whole)
-        };
-        let keep_from = self.forms.undecided(&whole);
+        let whole = self.with_held(piece);
+        let keep_from = self.forms.unfinished(&whole);
+        self.settled = keep_from == whole.len();
         self.decide(whole, keep_from)
     }
 
-    /// Gives what is left, at the end of the body.
-    pub(crate) fn finish(&mut self) -> Bytes {
-        let whole = Bytes::from(std::mem::take(&mut self.held));
-        let all = whole.len();
-        self.decide(whole, all)
+    /// Takes the last piece and gives all that is left.
+    pub(crate) fn push_last(&mut self, piece: Bytes) -> Bytes {
+        let whole = self.with_held(piece);
+        let keep_from = whole.len();
+        self.settled = true;
+        self.decide(whole, keep_from)
+    }
+
+    /// Gives what can be given before more comes: all but an end in which a value may begin.
+    pub(crate) fn settle(&mut self) -> Bytes {
+        let whole = self.with_held(Bytes::new());
+        let keep_from = self.forms.undecided(&whole);
+        self.settled = true;
+        self.decide(whole, keep_from)
+    }
+
+    fn with_held(&mut self, piece: Bytes) -> Bytes {
+        if self.held.is_empty() {
+            return piece;
+        }
+        let mut whole = std::mem::take(&mut self.held);
+        whole.extend_from_slice(&piece);
+        Bytes::from(whole)
     }
 
     fn decide(&mut self, whole: Bytes, keep_from: usize) -> Bytes {
@@ -159,33 +207,61 @@ mod tests {
         Arc::new(Forms::new(values.iter().copied()))
     }
 
-    /// What comes out of a body that comes in these pieces.
-    fn masked(forms: &Arc<Forms>, pieces: &[&[u8]]) -> Vec<u8> {
+    /// What comes out of a body that comes in these pieces; after which of them, in turn, there is
+    /// silence.
+    fn masked(forms: &Arc<Forms>, pieces: &[&[u8]], silences: &[bool]) -> Vec<u8> {
         let mut masker = Masker::new(Arc::clone(forms));
         let mut out = Vec::new();
-        for piece in pieces {
+        for (piece, silence) in pieces.iter().zip(silences.iter().cycle()) {
             out.extend_from_slice(&masker.push(Bytes::copy_from_slice(piece)));
             assert!(masker.held() < forms.finder.longest().max(1));
+            if *silence {
+                out.extend_from_slice(&masker.settle());
+            }
         }
-        out.extend_from_slice(&masker.finish());
+        out.extend_from_slice(&masker.push_last(Bytes::new()));
         out
+    }
+
+    fn cut<'b>(body: &'b [u8], cuts: &[prop::sample::Index]) -> Vec<&'b [u8]> {
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+        ends.extend([0, body.len()]);
+        ends.sort_unstable();
+        ends.windows(2)
+            .map(|pair| &body[pair[0]..pair[1]])
+            .collect()
     }
 
     fn text(forms: &Arc<Forms>, pieces: &[&str]) -> String {
         let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
-        String::from_utf8(masked(forms, &pieces)).unwrap()
+        String::from_utf8(masked(forms, &pieces, &[false])).unwrap()
     }
 
     #[test]
-    fn only_what_may_become_a_value_is_held_back() {
+    fn a_line_that_has_begun_waits_and_in_silence_only_what_may_become_a_value() {
         let mut masker = Masker::new(forms(&["secret-value"]));
         assert_eq!(masker.push(Bytes::from("data: x\n\n")), "data: x\n\n");
-        assert_eq!(masker.push(Bytes::from("my sec")), "my ");
-        assert_eq!(masker.push(Bytes::from("ond")), "second");
+        assert!(masker.is_settled());
+        assert_eq!(masker.push(Bytes::from("a\nmy sec")), "a\n");
+        assert!(!masker.is_settled());
+        assert_eq!(masker.settle(), "my ");
+        assert!(masker.is_settled() && masker.held() == 3);
+        assert_eq!(masker.push(Bytes::from("ond")), "");
+        assert_eq!(masker.settle(), "second");
         assert_eq!(masker.push(Bytes::from("secret-valu")), "");
-        assert_eq!(masker.push(Bytes::from("e.")), "************.");
+        assert_eq!(masker.settle(), "");
+        assert_eq!(masker.push(Bytes::from("e.\n")), "************.\n");
         assert_eq!(masker.push(Bytes::from("se")), "");
-        assert_eq!(masker.finish(), "se");
+        assert_eq!(masker.push_last(Bytes::new()), "se");
+    }
+
+    #[test]
+    fn a_value_of_several_lines_is_hidden_across_them() {
+        let forms = forms(&["first line of it\nlast"]);
+        assert_eq!(
+            text(&forms, &["a\nfirst line of it\n", "la", "st\n"]),
+            "a\n*********************\n"
+        );
     }
 
     #[test]
@@ -213,12 +289,38 @@ mod tests {
         assert_eq!(headers.len(), 2, "{headers:?}");
     }
 
+    /// How much comes out with each piece, and at the end.
+    fn sizes(forms: &Arc<Forms>, pieces: &[&[u8]]) -> Vec<usize> {
+        let mut masker = Masker::new(Arc::clone(forms));
+        let pushed = pieces
+            .iter()
+            .map(|piece| masker.push(Bytes::copy_from_slice(piece)).len());
+        let mut sizes: Vec<usize> = pushed.collect();
+        sizes.push(masker.push_last(Bytes::new()).len());
+        sizes
+    }
+
     proptest! {
         #[test]
-        fn no_value_passes_in_any_form_however_the_body_is_cut(
-            secrets in prop::collection::vec("[a-c /+\"ä]{5,12}", 1..4),
-            picks in prop::collection::vec((any::<prop::sample::Index>(), "[a-c ]{0,6}"), 0..6),
+        fn what_is_held_back_is_the_same_whatever_the_values_are(
+            first in "[ab]{7}",
+            second in "[ab]{7}",
+            body in "[ab\n]{0,60}",
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let pieces = cut(body.as_bytes(), &cuts);
+            prop_assert_eq!(
+                sizes(&forms(&[&first]), &pieces),
+                sizes(&forms(&[&second]), &pieces)
+            );
+        }
+
+        #[test]
+        fn no_value_passes_in_any_form_however_the_body_is_cut(
+            secrets in prop::collection::vec("[a-c /+\"ä\n]{5,12}", 1..4),
+            picks in prop::collection::vec((any::<prop::sample::Index>(), "[a-c \n]{0,6}"), 0..6),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+            silences: [bool; 4],
         ) {
             let values: Vec<&str> = secrets.iter().map(String::as_str).collect();
             let forms = forms(&values);
@@ -228,11 +330,7 @@ mod tests {
                 body.extend_from_slice(&known[pick.index(known.len())]);
                 body.extend_from_slice(between.as_bytes());
             }
-            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
-            ends.extend([0, body.len()]);
-            ends.sort_unstable();
-            let pieces: Vec<&[u8]> = ends.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect();
-            let out = masked(&forms, &pieces);
+            let out = masked(&forms, &cut(&body, &cuts), &silences);
             prop_assert_eq!(out.len(), body.len());
             let mut expected = body.clone();
             for form in forms.finder.forms() {

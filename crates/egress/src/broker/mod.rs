@@ -18,6 +18,7 @@
 //! headers and the query made of it when the request is gone. Two copies are beyond our reach:
 //! hyper's write buffers, and the automaton that looks for values in answers.
 
+mod frames;
 mod head;
 mod inject;
 mod mask;
@@ -26,6 +27,7 @@ mod rules;
 mod scan;
 mod secret;
 
+pub(crate) use frames::{FrameError, Frames};
 pub(crate) use mask::Masker;
 pub(crate) use rules::{ApplyError, Broker, Injected, Stray};
 pub(crate) use scan::Scanner;

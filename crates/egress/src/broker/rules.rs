@@ -161,12 +161,18 @@ impl Broker {
         for (secret, _) in self.bound(destination, transport(tls)) {
             home[secret] = true;
         }
-        Some(Scanner::new(Arc::clone(&self.placeholders), home))
+        let all = home.iter().all(|&at_home| at_home);
+        (!all).then(|| Scanner::new(Arc::clone(&self.placeholders), home))
     }
 
     /// A placeholder of this secret in a body.
     pub(crate) fn stray_in_body(&self, secret: usize) -> Stray {
         self.stray(secret, Spot::Body)
+    }
+
+    /// A placeholder of this secret in what a client says through a WebSocket.
+    pub(crate) fn stray_in_message(&self, secret: usize) -> Stray {
+        self.stray(secret, Spot::Message)
     }
 
     /// Takes values out of the headers of an answer.

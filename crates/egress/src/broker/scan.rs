@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::broker::placeholders::Placeholders;
 
 /// Sees a body piece by piece; keeps less of it than a placeholder is long.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scanner {
     placeholders: Arc<Placeholders>,
     /// By secret: whether it may be in this body.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod held;
 mod http;
 mod policy;
 mod secrets;
@@ -10,3 +11,4 @@ mod tls;
 mod tls_support;
 mod tunnel;
 mod usage;
+mod websocket;

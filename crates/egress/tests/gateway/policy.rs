@@ -39,7 +39,9 @@ async fn connections_that_a_new_policy_forbids_are_cut_and_others_stay() {
     assert_eq!(cut.rest().await, b"");
     let entry = bench.entry().await;
     assert_eq!(entry.message, format!("TCP DENY a.example:{port} rule 1"));
-    assert!(entry.metadata.unwrap().contains("policy was changed"));
+    let metadata = entry.metadata.unwrap();
+    assert!(metadata.contains("policy was changed"), "{metadata}");
+    assert!(metadata.contains("\"responseSize\":5"), "{metadata}");
     clients[0].send("again").await;
     assert_eq!(clients[0].exactly(5).await, b"again");
     let mut late = bench.connect();

@@ -14,11 +14,11 @@ use vm0_model::event::LogLevel;
 use crate::support::{Bench, allowing, allowing_with_secrets, mirror, read_head, server};
 
 const VALUE: &str = "real-value-0123456789";
-const PLACEHOLDER: &str = "sk-vm0_enc_00112233445566778899aabbccddeeff";
+pub(crate) const PLACEHOLDER: &str = "sk-vm0_enc_00112233445566778899aabbccddeeff";
 
 /// A gateway that puts the secret into `x-key` of requests in clear to a.example, and allows
 /// b.example and the model host m.example.
-fn bench(port: u16) -> Bench {
+pub(crate) fn bench(port: u16) -> Bench {
     let binding = Binding {
         host: "a.example".to_owned(),
         port,
@@ -47,7 +47,7 @@ async fn ask(bench: &Bench, host: &str, port: u16, request: &str) -> String {
     String::from_utf8(client.rest().await).unwrap()
 }
 
-fn metadata(entry: &vm0_model::event::LogEntry) -> Value {
+pub(crate) fn metadata(entry: &vm0_model::event::LogEntry) -> Value {
     serde_json::from_str(entry.metadata.as_ref().unwrap()).unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! Connections whose TLS the gateway decrypts.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::channel::Channel;
@@ -8,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use vm0_model::event::LogLevel;
 use vm0_model::network::{NetworkMode, NetworkRule, RuleAction};
 
@@ -402,4 +405,56 @@ async fn everything_public_goes_through_the_operators_proxy() {
             "{head}"
         );
     }
+}
+
+/// A proxy that leads to whatever port it is asked for, here; it counts what it was asked.
+async fn leading_proxy(asked: Arc<Mutex<Vec<String>>>) -> u16 {
+    server(move |mut stream| {
+        let asked = Arc::clone(&asked);
+        async move {
+            let head = crate::support::read_head(&mut stream).await;
+            let authority = head.split(' ').nth(1).unwrap().to_owned();
+            let port: u16 = authority.rsplit_once(':').unwrap().1.parse().unwrap();
+            asked.lock().unwrap().push(authority);
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let _copied = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_proxy_is_spoken_to_over_tls_and_must_prove_its_name() {
+    let internet = Internet::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let proxy = leading_proxy(Arc::clone(&asked)).await;
+    let known = ("known.example", &["192.0.33.8"][..]);
+    let site = internet.server(&["known.example"], &["h2"], describe).await;
+    let authority = format!("known.example:{}", site.port);
+    for (named, reached) in [("127.0.0.1", true), ("other.example", false)] {
+        let front = internet.front(named, proxy).await;
+        let mut config = crate::support::config(NetworkMode::Public, Vec::new());
+        config.policy.inspect = true;
+        config.outside = internet.outside(Some(&format!("https://127.0.0.1:{front}")));
+        let resolver = crate::support::Scripted::new(&[known]);
+        let mut bench = crate::support::bench_of(config, resolver, 8);
+        if !reached {
+            let answer = bench.connect().connect(&authority).await;
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+            continue;
+        }
+        let mut sender = http2(&bench, &authority).await;
+        let asking = request2("GET", &authority, "/x", "");
+        let answer = sender.send_request(asking).await.unwrap();
+        let text = text(answer).await;
+        assert_eq!(text, format!("2 GET {authority} /x "));
+        drop(sender);
+        let entry = bench.entry().await;
+        assert!(
+            !entry.metadata.unwrap().contains("address"),
+            "the proxy knows it"
+        );
+    }
+    assert_eq!(*asked.lock().unwrap(), [authority]);
 }

@@ -16,14 +16,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use vm0_egress::{Outside, UpstreamProxy};
 use vm0_model::limits;
 use vm0_model::network::{NetworkMode, NetworkRule};
 
-use crate::support::{Bench, Client, allow, bench_of, config, loopback};
+use crate::support::{Bench, Client, allow, bench_of, config, loopback, server};
 
 pub(crate) type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
 pub(crate) type Sender2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
@@ -76,17 +76,7 @@ impl Internet {
         self.bench(names, true, names.iter().map(|name| allow(name)).collect())
     }
 
-    /// An HTTPS server for `names` that speaks `alpn`.
-    pub(crate) async fn server<F, Answered>(
-        &self,
-        names: &[&str],
-        alpn: &[&str],
-        answer: F,
-    ) -> Server
-    where
-        F: Fn(Request<Incoming>) -> Answered + Clone + Send + Sync + 'static,
-        Answered: Future<Output = Response<Body>> + Send + 'static,
-    {
+    fn acceptor(&self, names: &[&str], alpn: &[&str]) -> TlsAcceptor {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(names).unwrap();
@@ -99,7 +89,39 @@ impl Internet {
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// TLS for `name` in front of what listens on port `behind`; returns its port.
+    pub(crate) async fn front(&self, name: &str, behind: u16) -> u16 {
+        let acceptor = self.acceptor(&[name], &[]);
+        server(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(mut client) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut inner = TcpStream::connect((Ipv4Addr::LOCALHOST, behind))
+                    .await
+                    .unwrap();
+                let _copied = tokio::io::copy_bidirectional(&mut client, &mut inner).await;
+            }
+        })
+        .await
+    }
+
+    /// An HTTPS server for `names` that speaks `alpn`.
+    pub(crate) async fn server<F, Answered>(
+        &self,
+        names: &[&str],
+        alpn: &[&str],
+        answer: F,
+    ) -> Server
+    where
+        F: Fn(Request<Incoming>) -> Answered + Clone + Send + Sync + 'static,
+        Answered: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let acceptor = self.acceptor(names, alpn);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));

@@ -28,11 +28,38 @@ async fn connect_passes_tls_whose_name_agrees() {
     let metadata: Value = serde_json::from_str(&entry.metadata.unwrap()).unwrap();
     assert_eq!(
         metadata,
-        json!({"mode": "SNI", "action": "ALLOW", "host": "a.example", "port": port, "rule": "rule 1"})
+        json!({"mode": "SNI", "action": "ALLOW", "host": "a.example", "port": port,
+               "rule": "rule 1", "address": "127.0.0.1"})
     );
     client.stream.shutdown().await.unwrap();
     assert_eq!(client.rest().await, b"");
     client.served.await.unwrap();
+    let entry = bench.entry().await;
+    let sent = hello.len();
+    let begins = format!("SNI CLOSE a.example:{port} {sent} B out, {sent} B in (");
+    assert!(entry.message.starts_with(&begins), "{entry:?}");
+    let metadata: Value = serde_json::from_str(&entry.metadata.unwrap()).unwrap();
+    assert!(metadata["duration"].is_u64(), "{metadata}");
+    assert_eq!(metadata["requestSize"], sent);
+    assert_eq!(metadata["responseSize"], sent);
+    assert_eq!(metadata["action"], "CLOSE");
+    assert_eq!(metadata["address"], "127.0.0.1");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_open_at_the_end_of_its_run_has_its_line() {
+    let port = echo().await;
+    let mut bench = allowing(&["a.example"]);
+    let mut client = bench.connect();
+    assert_eq!(client.socks("a.example", port).await, 0);
+    client.send("\x01ping").await;
+    assert_eq!(client.exactly(5).await, b"\x01ping");
+    bench.line().await;
+    assert!(bench.quiet());
+    client.served.abort();
+    let line = bench.line().await;
+    let begins = format!("TCP CLOSE a.example:{port} 5 B out, 5 B in (");
+    assert!(line.starts_with(&begins), "{line}");
 }
 
 #[tokio::test]

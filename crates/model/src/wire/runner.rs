@@ -306,13 +306,15 @@ pub struct FinishAnswer {
     pub status: RunStatus,
 }
 
-/// Files of a run that did not complete, kept after its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What is known of a run that did not complete only after its end.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SalvageReport {
     /// The lease's number.
     pub epoch: Epoch,
     /// The agent's own exit code, if it is known only now.
     pub exit_code: Option<i32>,
-    /// The workspace.
-    pub artifact: SavedArtifact,
+    /// What the model consumed, if it is known.
+    pub usage: Option<Usage>,
+    /// The workspace, if it was changed.
+    pub artifact: Option<SavedArtifact>,
 }

@@ -331,7 +331,7 @@ async fn a_cancel_stops_the_agent_at_once_and_salvages_its_files() {
     let salvage = run.salvage.unwrap();
     assert_eq!(salvage.exit_code, None);
     assert_eq!(
-        files(&fixture.server, salvage.artifact.manifest_id),
+        files(&fixture.server, salvage.artifact.unwrap().manifest_id),
         ["file:2"]
     );
     fixture.assert_nothing_left().await;

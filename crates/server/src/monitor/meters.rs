@@ -9,6 +9,7 @@ use prometheus::{
 };
 use vm0_model::RunStatus;
 
+use super::decision::{ACTIONS, MODES, NetworkDecision};
 use super::process;
 use crate::clock;
 
@@ -29,6 +30,7 @@ pub(crate) struct Meters {
     runs_ended: IntCounterVec,
     queue_wait: Histogram,
     events: IntCounter,
+    network_decisions: IntCounterVec,
     streams: IntGauge,
     runs: IntGaugeVec,
     write_queue: IntGauge,
@@ -80,6 +82,7 @@ impl Meters {
                     "Events of runs that were stored.",
                 )),
             ),
+            network_decisions: kept(&registry, network_decisions()),
             streams: gauge(&registry, "vm0_event_streams", "Open event streams."),
             runs: kept(
                 &registry,
@@ -148,6 +151,14 @@ impl Meters {
         self.events.inc_by(events);
     }
 
+    /// The gateway of a run decided this.
+    pub(crate) fn network_decided(&self, decision: NetworkDecision) {
+        let NetworkDecision { mode, action } = decision;
+        self.network_decisions
+            .with_label_values(&[action, mode])
+            .inc();
+    }
+
     /// A client opens an event stream.
     pub(crate) fn watching(&self) -> Watching {
         self.streams.inc();
@@ -206,6 +217,19 @@ fn runs_ended() -> Result<IntCounterVec, prometheus::Error> {
         ended.with_label_values(&[status.as_str()]);
     }
     Ok(ended)
+}
+
+fn network_decisions() -> Result<IntCounterVec, prometheus::Error> {
+    let help =
+        "Connections and requests of sandboxes that were allowed or denied, by the network log.";
+    let opts = Opts::new("vm0_network_decisions_total", help);
+    let decisions = IntCounterVec::new(opts, &["action", "mode"])?;
+    for action in ACTIONS {
+        for mode in MODES {
+            decisions.with_label_values(&[action, mode]);
+        }
+    }
+    Ok(decisions)
 }
 
 fn queue_wait() -> Result<Histogram, prometheus::Error> {

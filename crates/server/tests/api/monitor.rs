@@ -71,6 +71,43 @@ async fn runs_are_counted_by_state_and_outcome() {
 }
 
 #[tokio::test]
+async fn decisions_of_gateways_are_counted_once() {
+    let harness = Harness::start().await;
+    harness.agent(json!({})).await;
+    let run = harness.run().await;
+    harness.claim().await;
+    let line = |level: &str, metadata: serde_json::Value| {
+        json!({ "timestamp": "2026-01-15T10:30:00.000Z", "type": "network", "level": level,
+                "message": "x", "metadata": metadata.to_string() })
+    };
+    let lines = [
+        line("info", json!({ "mode": "SNI", "action": "ALLOW" })),
+        line("info", json!({ "mode": "SNI", "action": "CLOSE" })),
+        line("warn", json!({ "mode": "DNS", "action": "DENY" })),
+        line("error", json!({ "method": "GET", "status": 500 })),
+        line("warn", json!({ "method": "GET", "status": 403 })),
+        line("warn", json!({ "method": "SNI", "status": 403 })),
+        line("info", json!({ "mode": "other", "action": "ALLOW" })),
+    ];
+    for count in [5, 7] {
+        let body = json!({ "epoch": 1, "offset": 0, "entries": lines[..count] });
+        let answer = harness.runner(&format!("/runs/{run}/logs"), body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let text = metrics(&harness).await;
+    for (action, mode, count) in [
+        ("allow", "sni", 1.0),
+        ("deny", "dns", 1.0),
+        ("allow", "http", 1.0),
+        ("deny", "http", 2.0),
+        ("allow", "tcp", 0.0),
+    ] {
+        let series = format!("vm0_network_decisions_total{{action=\"{action}\",mode=\"{mode}\"}}");
+        assert_eq!(value(&text, &series), count, "{series}");
+    }
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_template_whatever_is_asked() {
     let harness = Harness::start().await;
     for path in ["/v1/runs/a", "/v1/runs/b", "/v1/nothing/c", "/d"] {

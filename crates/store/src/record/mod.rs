@@ -29,7 +29,7 @@ pub use networks::{RunNetwork, RunNetworkOutcome, RunNetworkPut};
 pub use pages::{Key, ListPage, ListPosition};
 pub use runs::{
     NewRun, RunArtifact, RunCancelOutcome, RunCreateOutcome, RunFilter, RunFinish, RunRecord,
-    RunVolume, VersionWanted,
+    RunSalvage, RunVolume, VersionWanted,
 };
 pub use schedules::{ScheduleAdvance, ScheduleCreateOutcome, ScheduleRecord};
 pub use sessions::{CheckpointRecord, NewCheckpoint, SessionFilter, SessionRecord};

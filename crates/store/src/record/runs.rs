@@ -228,6 +228,23 @@ pub enum RunCancelOutcome {
     NotFound,
 }
 
+/// What is known of a run that did not complete only after its end. Its objects are durable already.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSalvage {
+    /// The run.
+    pub run_id: RunId,
+    /// The lease's number.
+    pub epoch: Epoch,
+    /// Exit code of the agent process.
+    pub exit_code: Option<i32>,
+    /// What the model consumed.
+    pub usage: Option<Usage>,
+    /// The saved workspace.
+    pub artifact: Option<SavedVersion>,
+    /// The present time.
+    pub now: Timestamp,
+}
+
 /// The end of a run. Its objects are durable already.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunFinish {

@@ -2,11 +2,11 @@
 
 use sqlx::sqlite::SqliteConnection;
 use vm0_model::run::RunChange;
-use vm0_model::{CheckpointId, Epoch, RunId, RunStatus, SessionId, Timestamp, UserId, VersionId};
+use vm0_model::{CheckpointId, RunId, RunStatus, SessionId, Timestamp, UserId, VersionId};
 
 use crate::error::StoreError;
 use crate::record::{
-    Leased, RunCancelOutcome, RunFinish, RunRecord, SavedVersion, StorageVersionRecord,
+    Leased, RunCancelOutcome, RunFinish, RunRecord, RunSalvage, SavedVersion, StorageVersionRecord,
 };
 use crate::sqlite::columns::json;
 use crate::sqlite::run_claim::end_lease;
@@ -57,9 +57,15 @@ pub(super) async fn run_finish(
     }
     let run = runs::get(connection, id).await?;
     if run.status.is_terminal() {
-        if let Some(saved) = &finish.artifact {
-            salvage(connection, &run, saved, finish.now).await?;
-        }
+        let salvaged = RunSalvage {
+            run_id: id,
+            epoch: finish.epoch,
+            exit_code: None,
+            usage: finish.usage,
+            artifact: finish.artifact,
+            now: finish.now,
+        };
+        add(connection, &run, &salvaged).await?;
     } else if finish.status == RunStatus::Completed {
         complete(connection, &run, &finish).await?;
     } else {
@@ -68,28 +74,46 @@ pub(super) async fn run_finish(
     Ok(Leased::Done(runs::get(connection, id).await?))
 }
 
-/// Records the salvaged workspace of a run that ended without completing.
+/// Adds what was salvaged to a run that ended without completing.
 pub(super) async fn run_salvage(
     connection: &mut SqliteConnection,
-    id: RunId,
-    epoch: Epoch,
-    exit_code: Option<i32>,
-    saved: SavedVersion,
-    now: Timestamp,
+    salvaged: RunSalvage,
 ) -> Result<Leased<RunRecord>> {
-    if runs::fenced(connection, id, epoch).await?.is_none() {
+    let id = salvaged.run_id;
+    if runs::fenced(connection, id, salvaged.epoch)
+        .await?
+        .is_none()
+    {
         return Ok(Leased::Stale);
     }
     let run = runs::get(connection, id).await?;
-    if run.status.is_terminal() && run.status != RunStatus::Completed {
-        salvage(connection, &run, &saved, now).await?;
-        sqlx::query("UPDATE runs SET exit_code = coalesce(exit_code, $2) WHERE id = $1")
-            .bind(id.to_string())
-            .bind(exit_code)
-            .execute(&mut *connection)
-            .await?;
+    if run.status.is_terminal() {
+        add(connection, &run, &salvaged).await?;
     }
     Ok(Leased::Done(runs::get(connection, id).await?))
+}
+
+async fn add(
+    connection: &mut SqliteConnection,
+    run: &RunRecord,
+    salvaged: &RunSalvage,
+) -> Result<()> {
+    if run.status == RunStatus::Completed {
+        return Ok(());
+    }
+    if let Some(saved) = &salvaged.artifact {
+        salvage(connection, run, saved, salvaged.now).await?;
+    }
+    sqlx::query(
+        "UPDATE runs SET exit_code = coalesce(exit_code, $2), usage = coalesce(usage, $3) \
+         WHERE id = $1",
+    )
+    .bind(run.id.to_string())
+    .bind(salvaged.exit_code)
+    .bind(salvaged.usage.as_ref().map(json))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// What a completed run leaves, as its row names it.

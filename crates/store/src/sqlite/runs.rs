@@ -11,7 +11,7 @@ use crate::contract::RunStore;
 use crate::error::StoreError;
 use crate::record::{
     ClaimedRun, Leased, ListPage, NewRun, RunArtifact, RunCancelOutcome, RunCreateOutcome,
-    RunFilter, RunFinish, RunRecord, SavedVersion,
+    RunFilter, RunFinish, RunRecord, RunSalvage,
 };
 use crate::sqlite::columns::{Columns, Position, all};
 use crate::sqlite::store::SqliteStore;
@@ -179,18 +179,9 @@ impl RunStore for SqliteStore {
             .await
     }
 
-    async fn run_salvage(
-        &self,
-        id: RunId,
-        epoch: Epoch,
-        exit_code: Option<i32>,
-        version: SavedVersion,
-        now: Timestamp,
-    ) -> Result<Leased<RunRecord>> {
-        self.write(move |connection| {
-            run_finish::run_salvage(connection, id, epoch, exit_code, version, now).boxed()
-        })
-        .await
+    async fn run_salvage(&self, salvage: RunSalvage) -> Result<Leased<RunRecord>> {
+        self.write(move |connection| run_finish::run_salvage(connection, salvage).boxed())
+            .await
     }
 
     async fn run_expire(&self, now: Timestamp) -> Result<Vec<RunId>> {

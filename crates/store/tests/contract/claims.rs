@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use vm0_model::event::{LogEntry, LogKind, LogLevel, MetricSample};
 use vm0_model::{Epoch, RunStatus, StorageKind};
-use vm0_store::record::{Leased, NewRun, RunCancelOutcome, RunVolume, VersionWanted};
+use vm0_store::record::{Leased, NewRun, RunCancelOutcome, RunSalvage, RunVolume, VersionWanted};
 
 use crate::contract::StoreFactory;
 use crate::contract::world::{World, at, commit, done, event, manifest, saved, stale, version};
@@ -134,10 +134,11 @@ pub(crate) async fn a_stale_epoch_changes_nothing(factory: &dyn StoreFactory) {
     let mut finish = world.finish(&claimed, RunStatus::Completed, 4);
     finish.epoch = epoch;
     finish.artifact = Some(saved(storage, 5));
-    let salvage = store
-        .run_salvage(id, epoch, None, saved(storage, 5), at(4))
-        .await
-        .unwrap();
+    let salvage = RunSalvage {
+        epoch,
+        ..world.salvage(&claimed, 4)
+    };
+    let salvage = store.run_salvage(salvage).await.unwrap();
     assert_eq!(
         store
             .event_append(id, epoch, 0, vec![event(1)])
@@ -203,10 +204,12 @@ pub(crate) async fn a_lease_that_is_not_renewed_ends_the_run(factory: &dyn Store
         (0, RunStatus::Timeout)
     );
     let storage = claimed.artifact.unwrap().0;
-    let salvaged = store
-        .run_salvage(id, epoch, Some(3), saved(storage, 5), at(9))
-        .await
-        .unwrap();
+    let salvage = RunSalvage {
+        exit_code: Some(3),
+        artifact: Some(saved(storage, 5)),
+        ..world.salvage(&claimed, 9)
+    };
+    let salvaged = store.run_salvage(salvage).await.unwrap();
     assert_eq!(done(salvaged).artifact_salvaged, Some(version(5)));
 }
 

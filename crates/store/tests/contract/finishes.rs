@@ -4,7 +4,7 @@ use uuid::Uuid;
 use vm0_model::wire::runs::Usage;
 use vm0_model::{AgentVersionId, CheckpointId, RunStatus, StorageKind};
 use vm0_store::StoreError;
-use vm0_store::record::{NewRun, RunFinish, RunVolume, VersionWanted};
+use vm0_store::record::{NewRun, RunFinish, RunSalvage, RunVolume, VersionWanted};
 
 use crate::contract::StoreFactory;
 use crate::contract::world::{World, at, commit, conversation, done, page, saved, version};
@@ -345,8 +345,14 @@ pub(crate) async fn a_run_cancelled_before_its_report_stays_cancelled(factory: &
         .await
         .unwrap();
     let artifact = Some(saved(storage, 7));
+    let usage = Some(Usage {
+        input_tokens: Some(5),
+        output_tokens: Some(6),
+        cost_usd: Some(0.5),
+    });
     let report = RunFinish {
         artifact,
+        usage,
         ..world.finish(&claimed, RunStatus::Completed, 9)
     };
     let run = world.finished(report).await;
@@ -354,10 +360,34 @@ pub(crate) async fn a_run_cancelled_before_its_report_stays_cancelled(factory: &
         (run.status, run.completed_at),
         (RunStatus::Cancelled, Some(at(5)))
     );
+    assert_eq!(run.usage, usage);
     assert_eq!((run.exit_code, run.output.clone()), (None, None));
     assert_eq!((run.checkpoint_id, run.session_id), (None, None));
     assert_eq!(run.artifact_salvaged, Some(version(7)));
     assert_eq!(world.storage(StorageKind::Artifact, "out").await.head, None);
+}
+
+pub(crate) async fn a_cancelled_run_keeps_the_usage_that_is_told_first(factory: &dyn StoreFactory) {
+    let world = World::new(factory).await;
+    let claimed = world.running(world.new_run(1)).await;
+    let cancelled = world
+        .store
+        .run_cancel(world.user.id, claimed.run.id, at(5))
+        .await;
+    cancelled.unwrap();
+    let told = |tokens| RunSalvage {
+        usage: Some(Usage {
+            input_tokens: Some(tokens),
+            output_tokens: None,
+            cost_usd: None,
+        }),
+        ..world.salvage(&claimed, 9)
+    };
+    for tokens in [7, 8] {
+        let salvaged = done(world.store.run_salvage(told(tokens)).await.unwrap());
+        assert_eq!(salvaged.status, RunStatus::Cancelled);
+        assert_eq!(salvaged.usage, told(7).usage);
+    }
 }
 
 pub(crate) async fn a_repeated_report_changes_nothing(factory: &dyn StoreFactory) {
@@ -377,11 +407,12 @@ pub(crate) async fn a_repeated_report_changes_nothing(factory: &dyn StoreFactory
             ..report
         };
         assert_eq!(world.finished(again.clone()).await, first);
-        let salvage =
-            world
-                .store
-                .run_salvage(first.id, again.epoch, None, saved(storage, 98), at(100));
-        assert_eq!(done(salvage.await.unwrap()), first);
+        let salvage = RunSalvage {
+            artifact: Some(saved(storage, 98)),
+            ..world.salvage(&claimed, 100)
+        };
+        let salvaged = world.store.run_salvage(salvage).await.unwrap();
+        assert_eq!(done(salvaged), first);
         let versions = world
             .store
             .storage_version_match(storage, "636363")

@@ -126,6 +126,7 @@ macro_rules! contract_suite {
                 a_failed_run_keeps_its_files_without_moving_the_head,
                 an_unchanged_workspace_is_not_salvaged,
                 a_run_cancelled_before_its_report_stays_cancelled,
+                a_cancelled_run_keeps_the_usage_that_is_told_first,
                 a_repeated_report_changes_nothing,
                 a_version_of_a_gone_storage_is_not_saved_into_its_successor,
                 a_report_that_cannot_be_stored_leaves_nothing;

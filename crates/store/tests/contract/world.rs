@@ -13,7 +13,7 @@ use vm0_model::{
 use vm0_store::Store;
 use vm0_store::record::{
     AgentPut, AgentPutOutcome, ClaimedRun, Key, Leased, ListPage, NewCheckpoint, NewRun,
-    RunArtifact, RunCreateOutcome, RunFinish, RunRecord, SavedVersion, StorageCommit,
+    RunArtifact, RunCreateOutcome, RunFinish, RunRecord, RunSalvage, SavedVersion, StorageCommit,
     StorageRecord, StorageVersionRecord, UserRecord, VersionWanted,
 };
 
@@ -186,6 +186,17 @@ impl World {
                 new_session_id: SessionId::from_uuid(Uuid::now_v7()),
                 conversation: conversation("conversation-1"),
             }),
+            now: at(now),
+        }
+    }
+
+    pub(crate) fn salvage(&self, claimed: &ClaimedRun, now: i64) -> RunSalvage {
+        RunSalvage {
+            run_id: claimed.run.id,
+            epoch: claimed.lease.epoch,
+            exit_code: None,
+            usage: None,
+            artifact: None,
             now: at(now),
         }
     }

@@ -52,21 +52,40 @@ fn level(level: LogLevel) -> String {
     level.as_str().to_ascii_uppercase()
 }
 
-/// `METHOD STATUS 34ms 1.2 kB/80.0 kB URL` of a request; a connection's own text.
+/// `METHOD STATUS 34ms 1.2 kB/80.0 kB URL` of a request, the like of the end of a connection; else
+/// a connection's own text.
 fn network_text(entry: &LogLine) -> String {
-    let request = entry.metadata.as_ref().and_then(|metadata| {
-        let size = |key: &str| metadata[key].as_u64().map(units::bytes);
-        Some(format!(
-            "{} {} {}ms {}/{} {}",
-            metadata["method"].as_str()?,
-            metadata["status"].as_u64()?,
-            metadata["duration"].as_u64()?,
-            size("requestSize")?,
-            size("responseSize")?,
-            metadata["url"].as_str()?,
-        ))
-    });
-    escape(&request.unwrap_or_else(|| entry.message.clone()))
+    let metadata = entry.metadata.as_ref();
+    let text = metadata.and_then(|metadata| request_text(metadata).or_else(|| end_text(metadata)));
+    escape(&text.unwrap_or_else(|| entry.message.clone()))
+}
+
+fn request_text(metadata: &Value) -> Option<String> {
+    let [method, url] = ["method", "url"].map(|key| metadata[key].as_str());
+    let status = metadata["status"].as_u64()?;
+    Some(format!(
+        "{} {status} {} {}",
+        method?,
+        sizes(metadata)?,
+        url?
+    ))
+}
+
+fn end_text(metadata: &Value) -> Option<String> {
+    let [mode, host] = ["mode", "host"].map(|key| metadata[key].as_str());
+    let port = metadata["port"].as_u64()?;
+    let sizes = sizes(metadata).filter(|_| metadata["action"] == "CLOSE")?;
+    Some(format!("{} CLOSE {sizes} {}:{port}", mode?, host?))
+}
+
+fn sizes(metadata: &Value) -> Option<String> {
+    let size = |key: &str| metadata[key].as_u64().map(units::bytes);
+    let duration = metadata["duration"].as_u64()?;
+    Some(format!(
+        "{duration}ms {}/{}",
+        size("requestSize")?,
+        size("responseSize")?
+    ))
 }
 
 #[cfg(test)]
@@ -100,6 +119,14 @@ mod tests {
         assert_eq!(
             entry(connection),
             ["[2026-01-15T10:30:00Z] SNI DENY x:443 default"]
+        );
+        let end = json!({"timestamp":"2026-01-15T10:30:00.000Z","type":"network","level":"info",
+            "message":"SNI CLOSE x:443 1200 B out, 80000 B in (34ms)","metadata":{"mode":"SNI",
+            "action":"CLOSE","host":"x","port":443,"rule":"default","duration":34,
+            "requestSize":1200,"responseSize":80000}});
+        assert_eq!(
+            entry(end),
+            ["[2026-01-15T10:30:00Z] SNI CLOSE 34ms 1.2 kB/80 kB x:443"]
         );
         let agent = json!({"timestamp":"2026-01-15T10:30:00.000Z","type":"agent","level":"info",
             "message":"","metadata":{"sequenceNumber":1,"eventType":"output",

@@ -10,13 +10,16 @@ use vm0_model::{
     ApiError, CheckpointId, Epoch, ExecId, RunId, RunStatus, SessionId, StorageId, StorageKind,
     Timestamp, limits,
 };
-use vm0_store::record::{Appended, Key, Leased, NewCheckpoint, RunFinish, RunRecord, SavedVersion};
+use vm0_store::record::{
+    Appended, Key, Leased, NewCheckpoint, RunFinish, RunRecord, RunSalvage, SavedVersion,
+};
 
 use super::objects::object_fault;
 use crate::app::context::{App, Phase};
 use crate::app::error::AppError;
 use crate::app::wakeups::RunChanges;
 use crate::clock;
+use crate::monitor::NetworkDecision;
 
 pub(super) fn leased<T>(outcome: Leased<T>) -> Result<T, AppError> {
     match outcome {
@@ -121,7 +124,12 @@ impl App {
             offset,
             entries,
         } = batch;
+        let decisions: Vec<_> = entries.iter().map(NetworkDecision::of).collect();
         let done = leased(self.store.log_append(run, epoch, offset, entries).await?)?;
+        // What was sent before comes first.
+        let added = usize::try_from(done.added).unwrap_or(usize::MAX);
+        let new = decisions.into_iter().rev().take(added).flatten();
+        new.for_each(|decision| self.meters.network_decided(decision));
         Ok(batch_answer(done))
     }
 
@@ -204,22 +212,26 @@ impl App {
         self.wakeups.run_state(record.id);
     }
 
-    /// Keeps the workspace of a run that ended without completing.
+    /// Keeps workspace and usage of a run that ended without completing.
     pub(crate) async fn run_salvage(
         &self,
         run: RunId,
         report: SalvageReport,
     ) -> Result<(), AppError> {
         let keep = self.blobs.keep().await?;
-        let Some(version) = self.saved_version(&keep, run, report.artifact).await? else {
-            return Ok(());
+        let artifact = match report.artifact {
+            Some(saved) => self.saved_version(&keep, run, saved).await?,
+            None => None,
         };
-        let now = clock::now();
-        let done = self
-            .store
-            .run_salvage(run, report.epoch, report.exit_code, version, now)
-            .await?;
-        leased(done).map(drop)
+        let salvage = RunSalvage {
+            run_id: run,
+            epoch: report.epoch,
+            exit_code: report.exit_code,
+            usage: report.usage,
+            artifact,
+            now: clock::now(),
+        };
+        leased(self.store.run_salvage(salvage).await?).map(drop)
     }
 
     /// The version that a saved workspace is, after proving that all its bytes are stored. `None`
