@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -144,12 +144,14 @@ impl Outside {
         stream: S,
         target: &Target,
         http2: bool,
-    ) -> io::Result<TlsStream<S>> {
+    ) -> io::Result<TlsStream<BufReader<S>>> {
         let name = match &target.host {
             Host::Domain(name) => ServerName::try_from(name.clone()).map_err(io::Error::other)?,
             Host::Address(address) => ServerName::IpAddress((*address).into()),
         };
         let config = if http2 { &self.http2 } else { &self.http1 };
+        // rustls reads 4 KiB at a time.
+        let stream = BufReader::with_capacity(limits::GATEWAY_BUFFER_BYTES, stream);
         let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
         tokio::time::timeout(limits::GATEWAY_CONNECT_TIMEOUT, handshake).await?
     }

@@ -4,9 +4,10 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use vm0_model::limits::GATEWAY_BUFFER_BYTES;
 
 use crate::forward;
 use crate::gateway::Shared;
@@ -159,7 +160,8 @@ impl Tunnel {
             upstream,
             addresses: self.addresses,
         };
-        http_proxy::serve(Arc::clone(shared), Client::new(client), scope, protocol).await
+        let client = Client::new(BufWriter::with_capacity(GATEWAY_BUFFER_BYTES, client));
+        http_proxy::serve(Arc::clone(shared), client, scope, protocol).await
     }
 
     /// Passes bytes both ways until both sides have ended or the policy forbids it.
@@ -226,7 +228,12 @@ impl Tunnel {
     }
 }
 
-async fn accept(shared: &Shared, client: Client, host: &Host) -> io::Result<TlsStream<Client>> {
+async fn accept(
+    shared: &Shared,
+    client: Client,
+    host: &Host,
+) -> io::Result<TlsStream<BufWriter<Client>>> {
+    let client = BufWriter::with_capacity(GATEWAY_BUFFER_BYTES, client);
     let config = shared.authority.server_config(host);
     let acceptor = TlsAcceptor::from(config.map_err(io::Error::other)?);
     tokio::time::timeout(shared.header_timeout, acceptor.accept(client)).await?

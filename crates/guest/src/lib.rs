@@ -26,4 +26,4 @@ pub use header::{
     Channel, ExecHeader, GuestHeader, Hello, HostHeader, Input, Notice, Request, TerminalSize,
     Transparent,
 };
-pub use mux::{Incoming, Mux, MuxStream, Side};
+pub use mux::{Incoming, Mux, MuxStream, STREAM_WINDOW, Side};

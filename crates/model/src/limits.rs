@@ -187,7 +187,7 @@ pub const GATEWAY_HTTP2_WINDOW_BYTES: u32 = 1 << 20;
 /// Requests at a time on one HTTP/2 connection to the gateway.
 pub const GATEWAY_HTTP2_STREAMS_MAX: u32 = 100;
 /// What the gateway holds of each direction of a connection whose bytes pass through, in bytes.
-pub const GATEWAY_BUFFER_BYTES: usize = 32 * KIB as usize;
+pub const GATEWAY_BUFFER_BYTES: usize = 64 * KIB as usize;
 /// The gateway holds the end of a line that a server has begun for this long if nothing follows.
 pub const GATEWAY_SILENCE: Duration = Duration::from_millis(20);
 /// The gateway waits this long for one address of a destination to answer.

@@ -8,11 +8,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use vm0_guest::config::{MAX_FORWARDS, PROXY_PORT};
 use vm0_guest::frame::{self, MAX_GUEST_FRAME};
-use vm0_guest::{GuestHeader, Mux};
+use vm0_guest::{GuestHeader, Mux, STREAM_WINDOW};
 
 /// What is held of each direction of a connection: a system call in gVisor costs as much as
-/// copying tens of kilobytes.
-const BUFFER_BYTES: usize = 64 * 1024;
+/// copying tens of kilobytes, and what comes from the host is there by the window.
+const UPLOAD_BYTES: usize = 64 * 1024;
+const DOWNLOAD_BYTES: usize = STREAM_WINDOW;
 
 /// Listens on the proxy's address; must exist before any program is started.
 pub(crate) async fn listen() -> std::io::Result<TcpListener> {
@@ -52,8 +53,8 @@ async fn forward(mut connection: TcpStream, mux: &Mux) -> std::io::Result<()> {
     tokio::io::copy_bidirectional_with_sizes(
         &mut connection,
         &mut stream,
-        BUFFER_BYTES,
-        BUFFER_BYTES,
+        UPLOAD_BYTES,
+        DOWNLOAD_BYTES,
     )
     .await?;
     Ok(())

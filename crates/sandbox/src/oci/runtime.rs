@@ -1,15 +1,19 @@
 //! The runtimes: their names, options and how they are started.
 
 use std::fs::{self, File};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use tokio::process::{Child, Command};
 
 use super::layout::Layout;
 use crate::error::SandboxError;
 
 const OUTPUT_TAIL: usize = 2000;
+/// Room in each pipe of the channel, so that its two ends take turns less often.
+const CHANNEL_BYTES: i32 = 1 << 20;
 
 /// An OCI runtime that we know how to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl Runtime {
     pub(crate) fn spawn(self, program: &Path, layout: &Layout) -> Result<Child, SandboxError> {
         let log = layout.runtime_log();
         let errors = File::create(&log).map_err(SandboxError::io("create", &log))?;
-        Command::new(program)
+        let child = Command::new(program)
             .arg("--root")
             .arg(layout.runtime_root())
             .args(self.options())
@@ -94,7 +98,16 @@ impl Runtime {
             .stderr(errors)
             .kill_on_drop(true)
             .spawn()
-            .map_err(SandboxError::io("run", program))
+            .map_err(SandboxError::io("run", program))?;
+        let pipes = [
+            child.stdin.as_ref().map(AsFd::as_fd),
+            child.stdout.as_ref().map(AsFd::as_fd),
+        ];
+        for pipe in pipes.into_iter().flatten() {
+            // The kernel may have less for us; then it is only slower.
+            let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(CHANNEL_BYTES));
+        }
+        Ok(child)
     }
 
     /// The error that the runtime's output explains.

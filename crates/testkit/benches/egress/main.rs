@@ -41,6 +41,10 @@ fn main() -> ExitCode {
             runtime.block_on(gateway::serve(port, authority));
             ExitCode::SUCCESS
         }
+        ["server"] => {
+            runtime.block_on(server::serve());
+            ExitCode::SUCCESS
+        }
         _ => runtime.block_on(measure()),
     }
 }

@@ -1,12 +1,14 @@
 //! A large download inside gVisor, beside what the channel into it carries.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use vm0_egress::{Gateway, Outside};
 use vm0_sandbox::{
-    ExecSpec, HOME, Kind, PROXY_URL, Resources, RootImage, Sandbox, SandboxSpec, Stdin,
+    ExecSpec, HOME, Kind, MountSpec, PROXY_URL, Process, Resources, RootImage, Sandbox,
+    SandboxSpec, Stdin,
 };
 
 use crate::gateway::gateway;
@@ -16,6 +18,8 @@ use crate::server::{NAME, Server};
 
 const BYTES: usize = 256 << 20;
 const ROUNDS: usize = 5;
+/// Where this program is inside.
+const PROGRAM: &str = "/home/user/bench";
 
 pub(crate) async fn throughput(report: &mut Report, server: &Server) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -26,21 +30,25 @@ pub(crate) async fn throughput(report: &mut Report, server: &Server) {
             return;
         }
     };
+    let program = tempfile::tempdir().expect("a directory");
+    let this = std::env::current_exe().expect("this program");
+    std::fs::copy(this, program.path().join("egress")).expect("a copy of this program");
     let outside = Outside::new(&[server.authority().to_owned()], None).expect("a way out");
-    let mut times = [const { Vec::new() }; 3];
-    for (inject, column) in [(false, 1), (true, 2)] {
+    let mut times = [const { Vec::new() }; 4];
+    for (inject, column) in [(false, 2), (true, 3)] {
         let gateway = gateway(server.port(), outside.clone(), inject);
         let id = format!("bench-{}-{column}", std::process::id());
-        let spec = spec(dir.path().join(&id), id, &gateway);
+        let spec = spec(dir.path().join(&id), id, &gateway, program.path());
         let sandbox = backend.create(spec).await.expect("a sandbox");
         for _ in 0..ROUNDS {
             times[0].push(fill(&*sandbox).await);
+            times[1].push(download_within(&*sandbox).await);
             times[column].push(download(&*sandbox, &gateway, server).await);
         }
         let stopped = sandbox.stop().await.expect("a stopped sandbox");
         stopped.remove().await.expect("a removed sandbox");
     }
-    let [bare, passed, intercepted] = times.map(p50);
+    let [bare, within, passed, intercepted] = times.map(p50);
     let rate = |time: Duration| BYTES as f64 / f64::from(1 << 20) / time.as_secs_f64();
     report.note(&format!(
         "256 MiB into gVisor: bare channel {:.0} MiB/s, passed through {:.0}, intercepted {:.0}",
@@ -49,6 +57,11 @@ pub(crate) async fn throughput(report: &mut Report, server: &Server) {
         rate(intercepted)
     ));
     let share = |time: Duration| 100.0 * rate(time) / rate(bare);
+    report.note(&format!(
+        "the same from a server inside, over its loopback alone: {:.0} MiB/s, {:.0} % of the channel",
+        rate(within),
+        share(within)
+    ));
     report.row(
         "download in gVisor, passed through, of the channel",
         share(passed),
@@ -63,12 +76,15 @@ pub(crate) async fn throughput(report: &mut Report, server: &Server) {
     );
 }
 
-fn spec(dir: std::path::PathBuf, id: String, gateway: &Gateway) -> SandboxSpec {
+fn spec(dir: PathBuf, id: String, gateway: &Gateway, program: &Path) -> SandboxSpec {
     SandboxSpec {
         id,
         dir,
         image: RootImage::Host,
-        mounts: Vec::new(),
+        mounts: vec![MountSpec {
+            target: PROGRAM.to_owned(),
+            lower: Some(program.to_owned()),
+        }],
         resources: Resources {
             cpu_millis: 2000,
             memory_bytes: 1 << 30,
@@ -112,25 +128,53 @@ async fn fill(sandbox: &dyn Sandbox) -> Duration {
     started.elapsed()
 }
 
+/// A download that no byte of leaves the sandbox for: what its loopback and `curl` allow.
+async fn download_within(sandbox: &dyn Sandbox) -> Duration {
+    let script = format!("exec {PROGRAM}/egress server");
+    let mut server = sandbox.exec(exec(script, Stdin::Pipe)).await.expect("it");
+    let mut port = String::new();
+    let mut stdout = BufReader::new(&mut server.stdout);
+    stdout.read_line(&mut port).await.expect("a line");
+    let url = format!("https://127.0.0.1:{}/bytes/{BYTES}", port.trim());
+    let started = Instant::now();
+    let mut process = curl(sandbox, &format!("--noproxy '*' {url}")).await;
+    let size = output(&mut process).await;
+    let elapsed = started.elapsed();
+    assert_eq!(size, BYTES.to_string());
+    drop(server.stdin.take());
+    server.control.wait().await.expect("an exit");
+    elapsed
+}
+
 async fn download(sandbox: &dyn Sandbox, gateway: &Gateway, server: &Server) -> Duration {
     let url = format!("https://{NAME}:{}/bytes/{BYTES}", server.port());
-    // A connection whose certificate is the server's own is passed through: `-k`.
-    let script = format!("exec curl -sk --noproxy '' -o /dev/null -w '%{{size_download}}' {url}");
     let started = Instant::now();
-    let mut process = sandbox.exec(exec(script, Stdin::Null)).await.expect("curl");
+    let mut process = curl(sandbox, &format!("--noproxy '' {url}")).await;
     let serving = async {
         while let Some(stream) = sandbox.accept().await {
             let gateway = gateway.clone();
             tokio::spawn(async move { gateway.serve(stream).await });
         }
     };
-    let mut size = String::new();
-    tokio::select! {
-        read = process.stdout.read_to_string(&mut size) => { read.expect("an output"); }
+    let size = tokio::select! {
+        size = output(&mut process) => size,
         () = serving => panic!("the sandbox has ended"),
-    }
+    };
     let elapsed = started.elapsed();
     assert_eq!(size, BYTES.to_string());
     process.control.wait().await.expect("an exit");
     elapsed
+}
+
+/// A connection whose certificate is the server's own is passed through: `-k`.
+async fn curl(sandbox: &dyn Sandbox, arguments: &str) -> Process {
+    let script = format!("exec curl -sk -o /dev/null -w '%{{size_download}}' {arguments}");
+    sandbox.exec(exec(script, Stdin::Null)).await.expect("curl")
+}
+
+async fn output(process: &mut Process) -> String {
+    let mut output = String::new();
+    let read = process.stdout.read_to_string(&mut output).await;
+    read.expect("an output");
+    output
 }

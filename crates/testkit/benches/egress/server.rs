@@ -78,6 +78,14 @@ impl Server {
     }
 }
 
+/// The process: a server on a port that it prints, until its input ends.
+pub(crate) async fn serve() {
+    let server = Server::start().await;
+    println!("{}", server.port());
+    let gone = tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()));
+    let _parent_ended = gone.await;
+}
+
 fn answer(request: &Request<Incoming>, injected: &AtomicUsize) -> Response<Body> {
     let key = request.headers().get("x-key");
     if key.is_some_and(|value| value == SECRET) {
