@@ -76,6 +76,12 @@ impl Failure {
         self
     }
 
+    /// The next commands to type.
+    #[cfg(test)]
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// What went wrong.
     pub(crate) fn message(&self) -> &str {
         &self.message

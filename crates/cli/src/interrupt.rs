@@ -1,4 +1,4 @@
-//! Ctrl-C while files are being moved: what was begun is taken back before the command ends.
+//! Ctrl-C while something is being done: what was begun is taken back before the command ends.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -48,9 +48,29 @@ impl Interrupt {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failure> {
         tokio::select! {
+            biased;
+            () = self.pressed() => Err(interrupted()),
             result = work => result.map_err(Into::into),
-            _ = self.signal.recv() => Err(interrupted()),
         }
+    }
+
+    /// The same for a call that changes something: it may have reached the server, and `hint` says
+    /// how to see that.
+    pub(crate) async fn race_change<T, E: Into<Failure>>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+        hint: &str,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.pressed() => Err(interrupted().hint(hint)),
+            result = work => result.map_err(Into::into),
+        }
+    }
+
+    /// The next Ctrl-C. Cancel-safe.
+    pub(crate) async fn pressed(&mut self) {
+        let _always = self.signal.recv().await;
     }
 
     /// Waits for blocking `work`, also after Ctrl-C, of which it is told: when this returns nothing
@@ -81,6 +101,6 @@ impl Interrupt {
 }
 
 /// The end of a command that was interrupted.
-fn interrupted() -> Failure {
+pub(crate) fn interrupted() -> Failure {
     Failure::new(Exit::Interrupted, "interrupted", "Interrupted")
 }

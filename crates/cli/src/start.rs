@@ -9,6 +9,7 @@ use clap_complete::CompleteEnv;
 
 use crate::args::{Cli, Command};
 use crate::commands::completion::VARIABLE;
+use crate::commands::cron_words;
 use crate::config::non_empty;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure, chain};
@@ -125,13 +126,18 @@ fn refuse(error: &clap::Error) -> Exit {
             Exit::Failed
         };
     }
-    let json = std::env::args_os().any(|argument| argument == "--json");
+    let args = std::env::args_os();
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let output = Output::new(args.iter().any(|arg| arg == "--json"), false, false);
+    if let Some(failure) = cron_words::unquoted(&args) {
+        return failure.report(&output);
+    }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
     let (message, rest) = text.split_once('\n').unwrap_or((text, ""));
     let hint = rest.lines().map(str::trim).filter(|line| !line.is_empty());
     let failure = hint.fold(Failure::usage(message), Failure::hint);
-    failure.report(&Output::new(json, false, false))
+    failure.report(&output)
 }
 
 #[cfg(test)]

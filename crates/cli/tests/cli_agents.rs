@@ -13,6 +13,8 @@ agents:
     environment:
       REGION: "${{ vars.REGION }}"
       KEY: "${{ secrets.KEY }} ${{ secrets.OTHER }}"
+      GH_TOKEN: "${{ secrets.GH_TOKEN }}"
+    secrets: { LEDGER: { hosts: ["ledger.example:8443"] } }
     volumes: ["books:/home/user/books"]
     network: { mode: allowlist }
 volumes:
@@ -64,8 +66,10 @@ fn the_status_says_what_an_agent_needs_and_what_of_it_is_there() {
     for line in [
         "ledger-check",
         "Network:     allowlist",
-        "Secret:      KEY (stored)",
-        "Secret:      OTHER (missing)",
+        "Secret:      KEY (stored, exposed)",
+        "Secret:      OTHER (missing, exposed)",
+        "Secret:      GH_TOKEN (missing, brokered → api.github.com, codeload.github.com, github.com, raw.githubusercontent.com, uploads.github.com)",
+        "Secret:      LEDGER (missing, brokered → ledger.example:8443)",
         "Variable:    REGION (missing)",
         "Volume:      books at /home/user/books",
     ] {
@@ -77,6 +81,84 @@ fn the_status_says_what_an_agent_needs_and_what_of_it_is_there() {
     world.ok(&["variable", "set", "REGION", "eu"]);
     let status = world.ok(&["agent", "inspect", "ledger-check"]);
     assert!(status.contains("REGION (stored)"), "{status}");
+}
+
+#[test]
+fn the_configuration_of_a_version_comes_back_as_a_file_that_makes_the_same_version() {
+    let world = World::start();
+    let file = |name: &str, text: &str| {
+        fs::write(world.directory.path().join(name), text).expect("a file");
+    };
+    // Older, with what YAML could take for something else.
+    let odd = "{version: \"1.0\", agents: {ledger-check: {framework: shell, timeout_seconds: 60, \
+               description: \"yes: # no\", instructions: \"Sum.\\n\\n  Twice: 1.0\\n\", \
+               environment: {B: \"0x1f\", A: \"true\", C: \"~\", D: \"a\\tb\\u0007\"}}}}";
+    file("odd.yaml", odd);
+    world.ok(&["compose", "odd.yaml"]);
+    let version = || {
+        let status = world.ok(&["agent", "status", "ledger-check", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        status["current_version_id"]
+            .as_str()
+            .expect("a version")
+            .to_owned()
+    };
+    let first = version();
+    world.ok(&["compose", "vm0.yaml"]);
+    let second = version();
+    assert_ne!(first, second);
+    for wanted in [&first, &second] {
+        let named = format!("ledger-check:{}", &wanted[..8]);
+        let yaml = world.ok(&["agent", "status", &named, "--yaml"]);
+        file("again.yaml", &yaml);
+        world.ok(&["compose", "again.yaml"]);
+        assert_eq!(version(), *wanted, "{yaml}");
+        assert_eq!(
+            world.ok(&["agent", "status", "ledger-check", "--yaml"]),
+            yaml
+        );
+    }
+    let old = world.ok(&[
+        "agent",
+        "status",
+        &format!("ledger-check:{}", &first[..8]),
+        "--yaml",
+    ]);
+    assert!(
+        old.contains("instructions: |\n      Sum.\n\n        Twice: 1.0\n"),
+        "{old}"
+    );
+    assert!(
+        old.contains("      B: \"0x1f\"\n      A: \"true\"\n"),
+        "{old}"
+    );
+    let (code, message) = world.refused(&["agent", "status", "ledger-check", "--yaml", "--json"]);
+    assert_eq!(code, Some(2), "{message}");
+}
+
+#[test]
+fn a_cron_expression_without_quotes_is_said_with_the_command_that_was_meant() {
+    let world = World::start();
+    let shell = |line: &str| {
+        let mut vm0 = world.server.client(world.directory.path(), &[]);
+        let program = vm0.get_program().to_owned();
+        vm0 = std::process::Command::new("sh");
+        vm0.args(["-c", line])
+            .arg("sh")
+            .arg(program)
+            .current_dir(world.directory.path());
+        let output = vm0.output().expect("a shell");
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).expect("text"),
+        )
+    };
+    // `*` becomes vm0.yaml and b.txt.
+    fs::write(world.directory.path().join("b.txt"), "").expect("a file");
+    let (code, message) = shell("$1 schedule add busy --cron 0 9 * * 1-5 --prompt 'the news'");
+    let expected = "✗ The expression of --cron must be in quotes: the shell has made words of it\n  \
+                    Write: vm0 schedule add busy --cron '0 9 * * 1-5' --prompt 'the news'\n";
+    assert_eq!((code, message.as_str()), (Some(2), expected));
 }
 
 #[test]

@@ -61,9 +61,9 @@ pub(crate) struct Call {
 }
 
 impl Http {
-    /// Makes a pool for `server`; proxies of the environment are not used for this machine.
+    /// Makes a pool for `server`.
     pub(crate) fn new(server: ServerUrl, token: SecretString) -> Result<Self, ClientError> {
-        let builder = builder(&server).pool_idle_timeout(Duration::from_secs(60));
+        let builder = builder(server.is_loopback()).pool_idle_timeout(Duration::from_secs(60));
         Ok(Self {
             pool: build(builder)?,
             upgrades: Arc::default(),
@@ -159,7 +159,7 @@ impl Http {
         if let Some(pool) = self.upgrades.get() {
             return Ok(pool);
         }
-        let builder = builder(&self.server)
+        let builder = builder(self.server.is_loopback())
             .http1_only()
             .tcp_keepalive(KEEPALIVE_IDLE)
             .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
@@ -295,13 +295,14 @@ impl Call {
     }
 }
 
-fn builder(server: &ServerUrl) -> ClientBuilder {
+/// What every client has; proxies of the environment are not used for this machine.
+pub(crate) fn builder(loopback: bool) -> ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("vm0/", env!("CARGO_PKG_VERSION")))
         .tls_certs_merge(roots::extra())
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT);
-    match server.is_loopback() {
+    match loopback {
         true => builder.no_proxy(),
         false => builder,
     }
@@ -322,7 +323,7 @@ pub(crate) fn file_error(path: &Path, source: std::io::Error) -> ClientError {
 }
 
 /// The last cause of a transport error: the others only repeat that sending failed.
-fn root_of(error: reqwest::Error) -> Box<dyn Error + Send + Sync> {
+pub(crate) fn root_of(error: reqwest::Error) -> Box<dyn Error + Send + Sync> {
     let mut cause: &dyn Error = &error;
     while let Some(source) = cause.source() {
         cause = source;

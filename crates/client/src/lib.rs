@@ -1,5 +1,6 @@
 //! The typed HTTP client: the public API ([`Client`]), signing in ([`DeviceClient`]), the API between runner and server
-//! ([`RunnerClient`]) and the event stream of a run ([`RunEvents`], [`RunFollow`]).
+//! ([`RunnerClient`]), the event stream of a run ([`RunEvents`], [`RunFollow`]) and images in registries
+//! ([`registry`]).
 //!
 //! The process installs a TLS provider before it makes a client; this crate names none.
 
@@ -13,6 +14,7 @@ mod follow;
 mod http;
 mod objects;
 mod page;
+pub mod registry;
 mod retry;
 mod roots;
 mod runner;

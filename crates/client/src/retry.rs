@@ -1,5 +1,6 @@
 //! Repeating a call that changes nothing when it is repeated.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::error::ClientError;
@@ -41,10 +42,13 @@ impl Tries {
     /// # Errors
     /// `error` itself, if another try would not help or there is none left.
     pub(crate) async fn wait_after(&mut self, error: ClientError) -> Result<(), ClientError> {
-        if !error.is_unreachable() {
-            return Err(error);
-        }
-        let Some(wait) = self.waits.next() else {
+        self.wait_if(error.is_unreachable(), error).await
+    }
+
+    /// The same for an error of another kind, which says itself whether another try may help.
+    pub(crate) async fn wait_if<E: Display>(&mut self, may_help: bool, error: E) -> Result<(), E> {
+        let wait = self.waits.next().filter(|_| may_help);
+        let Some(wait) = wait else {
             return Err(error);
         };
         tracing::debug!(%error, "trying again in {wait:?}");

@@ -1,7 +1,10 @@
 //! The image store of a runner, for those who fill it.
 
+mod pull;
+
 use std::path::Path;
 
+pub use pull::{PullError, PullWatch, Pulled, pull};
 pub use vm0_sandbox::image::{Image, ImageError, ImageName, ImageStore};
 
 /// The image store of the runner whose state is in `state_dir`, made if it is not there.

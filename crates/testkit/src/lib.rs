@@ -12,6 +12,7 @@ pub mod mirror;
 pub mod model;
 pub mod pages;
 pub mod process;
+pub mod registry;
 pub mod server;
 pub mod stream;
 
@@ -22,5 +23,6 @@ pub use mirror::{Mirror, MirroredRequest};
 pub use model::ModelServer;
 pub use pages::Pages;
 pub use process::TestProcess;
+pub use registry::RegistryServer;
 pub use server::{Server, ServerOptions};
 pub use stream::{EventStream, StreamEvent};

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A running child whose standard error is collected; killed when dropped.
@@ -11,6 +12,7 @@ pub struct TestProcess {
     child: Child,
     stdout: BufReader<ChildStdout>,
     stderr: Arc<Mutex<String>>,
+    collector: Option<JoinHandle<()>>,
 }
 
 impl TestProcess {
@@ -28,7 +30,7 @@ impl TestProcess {
         let pipe = child.stderr.take().expect("stderr is piped");
         let stderr = Arc::new(Mutex::new(String::new()));
         let collected = Arc::clone(&stderr);
-        std::thread::spawn(move || {
+        let collector = std::thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
                 let mut text = collected.lock().expect("no reader panics");
                 text.push_str(&line);
@@ -39,6 +41,7 @@ impl TestProcess {
             child,
             stdout,
             stderr,
+            collector: Some(collector),
         }
     }
 
@@ -66,6 +69,14 @@ impl TestProcess {
             .lock()
             .expect("the collector does not panic")
             .clone()
+    }
+
+    /// All of standard error; waits for its end.
+    pub fn stderr_rest(&mut self) -> String {
+        if let Some(collector) = self.collector.take() {
+            collector.join().expect("the collector does not panic");
+        }
+        self.stderr()
     }
 
     /// The process id.

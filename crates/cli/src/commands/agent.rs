@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use serde_json::json;
 use vm0_client::{Client, PageQuery, collect_pages};
-use vm0_model::config::AgentConfig;
+use vm0_model::broker::{Binding, secret_bindings};
+use vm0_model::config::{AgentConfig, to_yaml};
 use vm0_model::wire::agents::{AgentDetail, AgentVersion};
 
 use crate::commands::completion;
@@ -31,7 +32,8 @@ pub(crate) enum AgentCommand {
     /// Everything about one agent
     #[command(
         visible_alias = "inspect",
-        after_help = "Examples:\n  vm0 agent status my-agent\n  vm0 agent status my-agent:1a2b3c4d"
+        after_help = "Examples:\n  vm0 agent status my-agent\n  vm0 agent status my-agent:1a2b3c4d\n  \
+                      vm0 agent status my-agent --yaml > vm0.yaml"
     )]
     Status(StatusArgs),
     /// Delete an agent; what its runs made stays
@@ -47,6 +49,9 @@ pub(crate) struct StatusArgs {
     /// NAME, NAME:VERSION or the agent's id
     #[arg(value_parser = agent_ref, add = ArgValueCompleter::new(completion::agents))]
     agent: AgentRef,
+    /// Print its configuration, as a file for vm0 compose
+    #[arg(long)]
+    yaml: bool,
 }
 
 /// Options of `delete`.
@@ -69,7 +74,7 @@ struct StoredNames {
 pub(crate) async fn execute(context: &Context, command: AgentCommand) -> CommandResult {
     match command {
         AgentCommand::List => list(context).await,
-        AgentCommand::Status(args) => status(context, args.agent).await,
+        AgentCommand::Status(args) => status(context, args).await,
         AgentCommand::Delete(args) => delete(context, &args).await,
     }
 }
@@ -98,10 +103,13 @@ async fn list(context: &Context) -> CommandResult {
     Ok(Exit::Done)
 }
 
-async fn status(context: &Context, agent: AgentRef) -> CommandResult {
+async fn status(context: &Context, args: StatusArgs) -> CommandResult {
     let output = &context.output;
+    if args.yaml && output.is_json() {
+        return Err(Failure::usage("--yaml and --json exclude each other"));
+    }
     let client = context.client()?;
-    let (detail, version) = find(&client, agent).await?;
+    let (detail, version) = find(&client, args.agent).await?;
     if output.is_json() {
         output.json(&detail)?;
         return Ok(Exit::Done);
@@ -124,6 +132,11 @@ async fn status(context: &Context, agent: AgentRef) -> CommandResult {
         let hint = format!("See: vm0 agent status {}", detail.agent.name);
         return Err(Failure::not_found(message).hint(hint));
     };
+    if args.yaml {
+        let config = shown.config.as_ref().unwrap_or(&serde_json::Value::Null);
+        output.line(to_yaml(config).trim_end_matches('\n'))?;
+        return Ok(Exit::Done);
+    }
     let stored = StoredNames::read(&client).await?;
     print_version(output, &detail, shown, &stored)?;
     output.line("Versions:")?;
@@ -199,8 +212,8 @@ fn print_version(
     if let Some(message) = &version.message {
         output.detail("Message", message)?;
     }
-    let config = version.config.as_ref().or(detail.config.as_ref());
-    let Some(Ok((_, config))) = config.map(AgentConfig::from_json) else {
+    let config = version.config.as_ref().map(AgentConfig::from_json);
+    let Some(Ok((_, config))) = config else {
         return Ok(());
     };
     output.detail("Framework", &config.framework.name)?;
@@ -213,13 +226,29 @@ fn print_version(
     }
     output.detail("Network", config.network.mode.as_str())?;
     let state = |is_stored| if is_stored { "stored" } else { "missing" };
+    let bindings = secret_bindings(&config, &config.environment.iter().cloned().collect());
     for name in config.required_secrets() {
         let state = state(stored.secrets.contains(&name));
-        output.detail("Secret", format_args!("{name} ({state})"))?;
+        let way = bindings
+            .get(&name)
+            .map_or_else(|| "exposed".to_owned(), brokered);
+        output.detail("Secret", format_args!("{name} ({state}, {way})"))?;
     }
     for name in config.required_variables() {
         let state = state(stored.variables.contains(&name));
         output.detail("Variable", format_args!("{name} ({state})"))?;
     }
     Ok(())
+}
+
+/// `brokered → HOST, HOST:PORT`.
+fn brokered(bindings: &BTreeSet<Binding>) -> String {
+    let hosts = bindings.iter().map(|binding| match binding.port {
+        443 => binding.host.clone(),
+        port => format!("{}:{port}", binding.host),
+    });
+    // One host may have several places.
+    let hosts: BTreeSet<String> = hosts.collect();
+    let hosts: Vec<String> = hosts.into_iter().collect();
+    format!("brokered → {}", hosts.join(", "))
 }

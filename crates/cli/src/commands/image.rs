@@ -4,13 +4,17 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use vm0_client::registry::{LoginFiles, Puller, Reference, RegistryError};
 use vm0_model::time::Timestamp;
-use vm0_runner::images::{self, Image, ImageError, ImageName, ImageStore};
+use vm0_runner::images::{self, Image, ImageError, ImageName, ImageStore, PullError, PullWatch};
 
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
+use crate::interrupt::{Interrupt, Stop};
+use crate::progress::byte_bar;
 use crate::table::Table;
 use crate::units;
 
@@ -20,6 +24,12 @@ const DIGEST_CHARS: usize = 19;
 /// What to do with images.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
+    /// Fetch an image from a registry
+    #[command(after_help = "Examples:\n  vm0 image pull debian:12\n  \
+                      vm0 image pull ghcr.io/team/tools:1 --as team/tools\n\n\
+                      Logins are those of docker and podman: REGISTRY_AUTH_FILE, \
+                      $XDG_RUNTIME_DIR/containers/auth.json, ~/.docker/config.json")]
+    Pull(PullArgs),
     /// Store an OCI or docker archive, or a root file system
     #[command(
         after_help = "Examples:\n  vm0 image import image.tar --as team/tools\n  \
@@ -37,6 +47,17 @@ pub(crate) enum ImageCommand {
     /// Remove images
     #[command(after_help = "Examples:\n  vm0 image rm team/tools -f")]
     Rm(RmArgs),
+}
+
+/// Options of `pull`.
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// [HOST[:PORT]/]NAME[:TAG] or NAME@sha256:HEX; without HOST of Docker Hub
+    #[arg(value_name = "REF")]
+    reference: Reference,
+    /// Name of the image [default: REF]
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<ImageName>,
 }
 
 /// Options of `import`.
@@ -83,12 +104,29 @@ impl From<ImageError> for Failure {
     }
 }
 
+impl From<PullError> for Failure {
+    fn from(error: PullError) -> Self {
+        let error = match error {
+            PullError::Image(error) => return error.into(),
+            PullError::Registry(error) => error,
+        };
+        let (code, exit) = match &error {
+            RegistryError::Denied { .. } => ("registry_denied", Exit::NotAuthenticated),
+            RegistryError::NotFound { .. } => ("image", Exit::NotFound),
+            error if error.is_unreachable() => ("registry_unreachable", Exit::Unreachable),
+            _ => ("registry", Exit::Failed),
+        };
+        Self::of(code, &error).with_exit(exit)
+    }
+}
+
 /// Does it.
 pub(crate) async fn execute(context: &Context, command: ImageCommand) -> CommandResult {
     let store = images::open(&context.data_dir()?.join("runner"))?;
     match command {
         ImageCommand::List => list(context, &store),
         ImageCommand::Rm(args) => remove(context, &store, &args),
+        ImageCommand::Pull(args) => pull(context, store, args).await,
         ImageCommand::Import(args) => {
             let image = in_background(move || import(&store, &args)).await?;
             print(context, &image)
@@ -104,6 +142,65 @@ pub(crate) async fn execute(context: &Context, command: ImageCommand) -> Command
             });
             print(context, &image.await?)
         }
+    }
+}
+
+async fn pull(context: &Context, store: ImageStore, args: PullArgs) -> CommandResult {
+    let output = &context.output;
+    let reference = args.reference;
+    let name = match args.name {
+        Some(name) => name,
+        None => reference.local_name().parse()?,
+    };
+    let mut interrupt = Interrupt::listen()?;
+    let fetching = FetchBar(byte_bar(output, &format!("Fetching {reference}"), 0));
+    let fetched = interrupt
+        .race(async {
+            let logins = LoginFiles::of(|name| std::env::var_os(name));
+            let login = logins.find(&reference).await.map_err(RegistryError::from)?;
+            let puller = Puller::new(reference.clone(), login)?;
+            images::pull(&store, &puller, &fetching).await
+        })
+        .await;
+    fetching.0.finish_and_clear();
+    let pulled = fetched.map_err(|failure| signing_in(failure, reference.registry()))?;
+    let unpacking = byte_bar(output, &format!("Unpacking {reference}"), pulled.bytes()?);
+    let bar = unpacking.clone();
+    let work = move |stop: &Stop| {
+        let stop = stop.clone();
+        pulled.unpack(&name, &mut |bytes| {
+            bar.inc(bytes);
+            match stop.is_asked() {
+                true => Err(std::io::Error::other("stopped")),
+                false => Ok(()),
+            }
+        })
+    };
+    let image = interrupt.blocking(work).await;
+    unpacking.finish_and_clear();
+    print(context, &image?)
+}
+
+/// The bar of a pull.
+struct FetchBar(ProgressBar);
+
+impl PullWatch for FetchBar {
+    fn total(&self, bytes: u64) {
+        self.0.set_length(bytes);
+    }
+
+    fn fetched(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+/// Says how to sign in, if that may help.
+fn signing_in(failure: Failure, registry: &str) -> Failure {
+    match failure.code() {
+        "registry_denied" => failure.hint(format!(
+            "Sign in: docker login {registry}, or podman login {registry}"
+        )),
+        _ => failure,
     }
 }
 

@@ -13,6 +13,7 @@ use vm0_model::name::is_agent_name;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
+use crate::interrupt::interrupted;
 
 const CONFIG: &str = "vm0.yaml";
 const INSTRUCTIONS: &str = "AGENTS.md";
@@ -125,7 +126,7 @@ async fn ask(context: &Context, dir: &Path) -> Result<String, Failure> {
     tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Interrupted, "interrupted", "Interrupted"))
+            Err(interrupted())
         }
         answer = asked => Ok(answer.expect("asking does not panic")?),
     }

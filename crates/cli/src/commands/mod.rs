@@ -7,6 +7,7 @@ pub(crate) mod bench;
 pub(crate) mod completion;
 pub(crate) mod compose;
 pub(crate) mod cook;
+pub(crate) mod cron_words;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod fsck;

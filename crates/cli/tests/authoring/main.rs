@@ -5,4 +5,5 @@ mod completion;
 mod compose;
 mod harness;
 mod init;
+mod interrupt;
 mod skills;

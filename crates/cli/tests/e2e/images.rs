@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vm0_testkit::archive::{gzip, sha256_hex};
+use vm0_testkit::registry::{RegistryServer, SignIn, TestImage, config};
 use vm0_testkit::{Server, host};
 
 use crate::sandboxes::{server, vm0};
@@ -14,6 +15,7 @@ crate::on_each_sandbox!(
     a_root_file_system_becomes_the_root_of_a_run,
     a_docker_archive_becomes_the_root_of_a_run,
     an_oci_layout_becomes_the_root_of_a_run,
+    a_pulled_image_becomes_the_root_of_a_run,
     an_image_that_is_in_use_is_not_removed,
     a_broken_archive_leaves_nothing,
 );
@@ -155,6 +157,39 @@ async fn an_oci_layout_becomes_the_root_of_a_run(kind: &str) {
     import(&server, &oci_archive(&layers()), "test/oci:1");
     let output = run_in(&server, "test/oci:1", LAYERED).await;
     assert_eq!(output, LAYERED_OUTPUT);
+}
+
+async fn a_pulled_image_becomes_the_root_of_a_run(kind: &str) {
+    let server = server(kind);
+    let registry = RegistryServer::start(SignIn::OpenToken).await;
+    let image = TestImage::new(&config("FLAVOUR=sweet"), &layers());
+    let (reference, digest) = registry.add_index("team/tools", "1", &[&image]);
+    let api = server.api();
+    let agent = json!({ "version": "1.0", "agents": { "guest": { "framework": "shell",
+        "image": reference } } });
+    api.agent(&agent).await;
+    let run = json!({ "agent": "guest", "prompt": LAYERED });
+    let missing = api.run_to_end(&run).await;
+    let error = missing["error"].as_str().expect("an error").to_owned();
+    let (said, command) = error.split_once("run: vm0 ").expect("a command");
+    let expected = format!("[prepare] image '{reference}' is not on this runner; ");
+    assert_eq!(said, expected);
+    // The command, as it is said.
+    let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+    let data_dir = server.data_dir().to_owned();
+    let pull = tokio::task::spawn_blocking(move || {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        vm0(&data_dir, &words)
+    });
+    let pulled = pull.await.expect("no panic");
+    assert_eq!(pulled, format!("✓ {reference}\n  {digest}\n"));
+    let done = api.run_to_end(&run).await;
+    assert_eq!(
+        (&done["status"], &done["output"]),
+        (&json!("completed"), &json!(LAYERED_OUTPUT))
+    );
+    let pinned = format!("{}/team/tools@{digest}", registry.host());
+    assert_eq!(run_in(&server, &pinned, LAYERED).await, LAYERED_OUTPUT);
 }
 
 async fn an_image_that_is_in_use_is_not_removed(kind: &str) {

@@ -24,6 +24,7 @@ mod skill;
 mod skill_file;
 mod version;
 mod yaml;
+mod yaml_writer;
 
 pub use agent::{
     AgentConfig, Budget, CustomCommand, Inject, Instructions, Mount, Resources, SecretBinding,
@@ -37,3 +38,4 @@ pub use schema::{config_schema, config_schema_json};
 pub use skill::{SkillSource, SkillSourceError};
 pub use skill_file::{SkillNeeds, skill_needs};
 pub use version::{agent_version_id, canonical_json, stored_config};
+pub use yaml_writer::to_yaml;

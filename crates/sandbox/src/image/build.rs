@@ -11,6 +11,7 @@ use super::error::ImageError;
 use super::import::unpack_into;
 use super::name::ImageName;
 use super::store::{Image, ImageStore};
+use super::unpack::Counted;
 use crate::ids::BASE;
 
 /// Where an agent's program comes from and where it goes.
@@ -156,7 +157,7 @@ fn fetch(package: &str, work: &Path) -> Result<PathBuf, ImageError> {
     let file = packed.join(output.lines().last().unwrap_or_default().trim());
     let unpacked = work.join("npm");
     let input = File::open(&file).map_err(ImageError::io("open", &file))?;
-    unpack_into(input, &unpacked)?;
+    unpack_into(input, &unpacked, &mut Counted::default())?;
     Ok(unpacked)
 }
 

@@ -8,6 +8,7 @@ use super::archive::sha256_hex;
 use super::error::ImageError;
 use super::import::unpack_into;
 use super::store::{ImageStore, Workspace};
+use super::unpack::Counted;
 
 const SUITE: &str = "bookworm";
 const PACKAGES: &str = "bash,ca-certificates,curl,git,jq,less,nodejs,openssh-client,procps,python3,ripgrep,unzip,xz-utils";
@@ -32,7 +33,7 @@ impl ImageStore {
         run("mmdebstrap", &mut command)?;
         let root = work.path().join("debian");
         let file = File::open(&tar).map_err(ImageError::io("open", &tar))?;
-        unpack_into(file, &root)?;
+        unpack_into(file, &root, &mut Counted::default())?;
         self.add_layer(&layer, &root)?;
         Ok(layer)
     }

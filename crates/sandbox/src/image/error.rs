@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The name does not have the form of an image name.
-    #[error("use image name '{0}': it must be NAME[:TAG] of lower-case letters, digits and ./_-")]
+    #[error(
+        "use image name '{0}': it must be NAME[:TAG] or NAME@sha256:HEX, NAME of lower-case letters, digits and ./_-"
+    )]
     Name(String),
     /// A file could not be read or written.
     #[error("{action} {}: {source}", path.display())]
@@ -47,8 +49,16 @@ pub enum ImageError {
         source: serde_json::Error,
     },
     /// The content differs from the digest that names it.
-    #[error("verify layer {0}: its content differs from its digest")]
+    #[error("verify {0}: its content differs from its digest")]
     Digest(String),
+    /// It was made for other machines.
+    #[error("use the image: it is not for {os}/{architecture}")]
+    Platform {
+        /// Operating system of this machine.
+        os: &'static str,
+        /// Architecture of this machine.
+        architecture: &'static str,
+    },
     /// A program that building needs.
     #[error("run {program}: it is not installed; run: apt-get install {program}")]
     Missing {

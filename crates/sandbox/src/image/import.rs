@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::archive::{Hashed, decompressed};
+use super::archive::{Hashed, decompressed, sha256_hex};
 use super::error::ImageError;
+use super::manifest::{Config, Described, Descriptor, MAX_INDEXES, hex_of, parse, verify};
 use super::name::ImageName;
 use super::store::{Image, ImageStore};
-use super::unpack::unpack;
+use super::unpack::{Counted, unpack};
 use crate::ids::BASE;
 
 /// A description inside an archive, in bytes.
@@ -28,7 +28,7 @@ impl ImageStore {
     pub fn import(&self, input: impl Read, name: &ImageName) -> Result<Image, ImageError> {
         let work = self.workspace()?;
         let outer = work.path().join("outer");
-        let digest = unpack_into(input, &outer)?;
+        let digest = unpack_into(input, &outer, &mut Counted::default())?;
         let (layers, env) = if outer.join("oci-layout").is_file() {
             self.oci(&outer, work.path())?
         } else if outer.join("manifest.json").is_file() && !outer.join("usr").exists() {
@@ -45,67 +45,68 @@ impl ImageStore {
     }
 
     fn oci(&self, outer: &Path, work: &Path) -> Result<Parts, ImageError> {
-        let index: Index = json(outer, Path::new("index.json"))?;
-        let manifest = index
-            .manifests
-            .first()
-            .ok_or(ImageError::Format("its index is empty"))?;
-        let manifest: Manifest = json(outer, &blob(&manifest.digest)?)?;
-        let config: Config = json(outer, &blob(&manifest.config.digest)?)?;
-        let mut files = Vec::new();
-        for layer in &manifest.layers {
-            let path = outer.join(blob(&layer.digest)?);
-            verify(&path, &layer.digest)?;
-            files.push(path);
+        let mut text = read(outer, Path::new("index.json"))?;
+        for _ in 0..MAX_INDEXES {
+            match Described::parse(&text)? {
+                Described::Elsewhere(descriptor) => text = described(outer, &descriptor)?,
+                Described::Image(manifest) => {
+                    let config = Config::parse(&described(outer, &manifest.config)?)?;
+                    let mut files = Vec::new();
+                    for layer in &manifest.layers {
+                        let path = outer.join(blob(&layer.digest)?);
+                        verify_file(&path, &layer.digest)?;
+                        files.push(path);
+                    }
+                    return Ok((self.layers(&files, work, &mut |_| Ok(()))?, config.env()));
+                }
+            }
         }
-        Ok((self.layers(&files, work)?, config.env()))
+        Err(ImageError::Format("its indexes lead to no image"))
     }
 
     fn docker(&self, outer: &Path, work: &Path) -> Result<Parts, ImageError> {
-        let images: Vec<DockerImage> = json(outer, Path::new("manifest.json"))?;
+        let images: Vec<DockerImage> =
+            parse("manifest.json", &read(outer, Path::new("manifest.json"))?)?;
         let image = images
             .first()
             .ok_or(ImageError::Format("its manifest is empty"))?;
-        let config: Config = json(outer, &inside(&image.config)?)?;
+        let config = Config::parse(&read(outer, &inside(&image.config)?)?)?;
         let files: Result<Vec<PathBuf>, ImageError> = image
             .layers
             .iter()
             .map(|layer| Ok(outer.join(inside(layer)?)))
             .collect();
-        Ok((self.layers(&files?, work)?, config.env()))
+        Ok((self.layers(&files?, work, &mut |_| Ok(()))?, config.env()))
     }
 
     /// Applies layers in order to one tree: whiteouts are resolved, so it can be shared as it is.
-    fn layers(&self, files: &[PathBuf], work: &Path) -> Result<Vec<String>, ImageError> {
+    /// Calls `watch` with the bytes of each piece.
+    pub(super) fn layers(
+        &self,
+        files: &[PathBuf],
+        work: &Path,
+        watch: &mut dyn FnMut(u64) -> io::Result<()>,
+    ) -> Result<Vec<String>, ImageError> {
         let tree = work.join("tree");
         let mut digests = String::new();
+        let mut counted = Counted::default();
         for file in files {
             let input = File::open(file).map_err(ImageError::io("open", file))?;
-            digests.push_str(&unpack_into(input, &tree)?);
+            let input = Watched { input, watch };
+            digests.push_str(&unpack_into(input, &tree, &mut counted)?);
         }
-        let layer = super::archive::sha256_hex(digests.as_bytes());
+        let layer = layer_of(&digests);
         self.add_layer(&layer, &tree)?;
         Ok(vec![layer])
     }
 }
 
+/// The name of the one layer that layers with these digests become.
+pub(super) fn layer_of(digests: &str) -> String {
+    sha256_hex(digests.as_bytes())
+}
+
 type Parts = (Vec<String>, BTreeMap<String, String>);
-
-#[derive(Deserialize)]
-struct Index {
-    manifests: Vec<Descriptor>,
-}
-
-#[derive(Deserialize)]
-struct Descriptor {
-    digest: String,
-}
-
-#[derive(Deserialize)]
-struct Manifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-}
 
 #[derive(Deserialize)]
 struct DockerImage {
@@ -115,32 +116,26 @@ struct DockerImage {
     layers: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Config {
-    config: Option<Settings>,
+/// A file that is read under somebody's eyes.
+struct Watched<'a> {
+    input: File,
+    watch: &'a mut dyn FnMut(u64) -> io::Result<()>,
 }
 
-#[derive(Deserialize)]
-struct Settings {
-    #[serde(rename = "Env")]
-    env: Option<Vec<String>>,
-}
-
-impl Config {
-    fn env(self) -> BTreeMap<String, String> {
-        let pairs = self
-            .config
-            .and_then(|settings| settings.env)
-            .unwrap_or_default();
-        let pairs = pairs.iter().filter_map(|pair| pair.split_once('='));
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        (self.watch)(count as u64)?;
+        Ok(count)
     }
 }
 
 /// Unpacks a possibly compressed tar over `root` and gives the digest of its bytes as they came.
-pub(super) fn unpack_into(input: impl Read, root: &Path) -> Result<String, ImageError> {
+pub(super) fn unpack_into(
+    input: impl Read,
+    root: &Path,
+    counted: &mut Counted,
+) -> Result<String, ImageError> {
     let archive = || Path::new("the archive");
     if !root.exists() {
         fs::create_dir(root).map_err(ImageError::io("create", root))?;
@@ -150,12 +145,12 @@ pub(super) fn unpack_into(input: impl Read, root: &Path) -> Result<String, Image
     }
     let mut input = Hashed::new(input);
     let plain = decompressed(&mut input).map_err(ImageError::io("read", archive()))?;
-    unpack(plain, root)?;
+    unpack(plain, root, counted)?;
     input.finish().map_err(ImageError::io("read", archive()))
 }
 
-/// Reads a description; the file may be no link.
-fn json<T: DeserializeOwned>(root: &Path, path: &Path) -> Result<T, ImageError> {
+/// The bytes of a description; the file may be no link.
+fn read(root: &Path, path: &Path) -> Result<Vec<u8>, ImageError> {
     let full = root.join(path);
     let meta = fs::symlink_metadata(&full).map_err(ImageError::io("find", path))?;
     if !meta.is_file() || meta.len() > JSON_MAX_BYTES {
@@ -163,18 +158,19 @@ fn json<T: DeserializeOwned>(root: &Path, path: &Path) -> Result<T, ImageError> 
             "a description in it is no file or too large",
         ));
     }
-    let text = fs::read(&full).map_err(ImageError::io("read", path))?;
-    let file = path.display().to_string();
-    serde_json::from_slice(&text).map_err(|source| ImageError::Json { file, source })
+    fs::read(&full).map_err(ImageError::io("read", path))
+}
+
+/// The description that a digest names.
+fn described(root: &Path, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+    let text = read(root, &blob(&descriptor.digest)?)?;
+    verify(&text, &descriptor.digest)?;
+    Ok(text)
 }
 
 /// Where an OCI layout keeps the content with this digest.
 fn blob(digest: &str) -> Result<PathBuf, ImageError> {
-    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
-    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(ImageError::Format("a digest in it is not sha256"));
-    }
-    Ok(Path::new("blobs/sha256").join(hex))
+    Ok(Path::new("blobs/sha256").join(hex_of(digest)?))
 }
 
 /// A path that a docker archive names, if it stays inside.
@@ -187,7 +183,7 @@ fn inside(path: &str) -> Result<PathBuf, ImageError> {
         .ok_or(ImageError::Format("a path in it leads out of it"))
 }
 
-fn verify(path: &Path, digest: &str) -> Result<(), ImageError> {
+fn verify_file(path: &Path, digest: &str) -> Result<(), ImageError> {
     let meta = fs::symlink_metadata(path).map_err(ImageError::io("find", path))?;
     let file = File::open(path).map_err(ImageError::io("open", path))?;
     let found = Hashed::new(file)

@@ -13,13 +13,17 @@ mod archive;
 mod build;
 mod collect;
 mod debian;
+mod draft;
 mod error;
 mod import;
+mod manifest;
 mod name;
 mod store;
 mod unpack;
 
 pub use collect::ImageGarbage;
+pub use draft::{Brought, ImageDraft};
 pub use error::ImageError;
+pub use manifest::{Described, Descriptor, MAX_INDEXES, Manifest};
 pub use name::ImageName;
 pub use store::{Image, ImageLease, ImageStore};

@@ -20,7 +20,7 @@ pub struct Image {
     pub format: u32,
     /// Name with tag.
     pub name: String,
-    /// `sha256:` and the digest over the layers' digests.
+    /// `sha256:` and the digest that its registry knows it by, or else the digest over the layers.
     pub digest: String,
     /// Bytes, unpacked.
     pub size: u64,
@@ -65,12 +65,15 @@ impl ImageStore {
         Ok(Self { dir })
     }
 
-    /// The image of this name, locked against removal; `None` if there is none.
+    /// The image of this name, or of this name and digest, locked against removal; `None` if there
+    /// is none.
     ///
     /// # Errors
     /// If its description cannot be read.
     pub fn take(&self, name: &ImageName) -> Result<Option<ImageLease>, ImageError> {
-        let path = self.file_of(name);
+        let Some(path) = self.find(name)? else {
+            return Ok(None);
+        };
         let Ok(lock) = File::open(&path) else {
             return Ok(None);
         };
@@ -208,18 +211,29 @@ impl ImageStore {
         }
     }
 
-    /// Records an image under its name, in place of an older one.
+    /// Records an image that nobody has given a digest under its name, in place of an older one.
     pub(crate) fn add(
         &self,
         name: &ImageName,
         env: BTreeMap<String, String>,
         layers: Vec<String>,
     ) -> Result<Image, ImageError> {
-        let size = layers.iter().map(|layer| size_of(&self.layer(layer))).sum();
         let digest = format!(
             "sha256:{}",
             super::archive::sha256_hex(layers.join("\n").as_bytes())
         );
+        self.add_as(name, digest, env, layers)
+    }
+
+    /// Records an image under its name, in place of an older one.
+    pub(super) fn add_as(
+        &self,
+        name: &ImageName,
+        digest: String,
+        env: BTreeMap<String, String>,
+        layers: Vec<String>,
+    ) -> Result<Image, ImageError> {
+        let size = layers.iter().map(|layer| size_of(&self.layer(layer))).sum();
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -245,6 +259,19 @@ impl ImageStore {
         };
         write().map_err(ImageError::io("write", &path))?;
         Ok(image)
+    }
+
+    /// The file of the image that is meant: with a digest it may have any tag.
+    fn find(&self, name: &ImageName) -> Result<Option<PathBuf>, ImageError> {
+        let (repository, Some(digest)) = name.repository_and_digest() else {
+            return Ok(Some(self.file_of(name)));
+        };
+        let named = self.list()?.into_iter().find_map(|(image, _)| {
+            let known: ImageName = image.name.parse().ok()?;
+            let same = image.digest == digest && known.repository_and_digest().0 == repository;
+            same.then(|| self.file_of(&known))
+        });
+        Ok(named)
     }
 
     fn file_of(&self, name: &ImageName) -> PathBuf {

@@ -11,39 +11,51 @@ use super::error::ImageError;
 use crate::ids::shifted;
 
 /// Bytes of one image, unpacked.
-const MAX_BYTES: u64 = 32 << 30;
+pub(super) const MAX_BYTES: u64 = 32 << 30;
 /// Entries of one image.
 const MAX_ENTRIES: u64 = 2_000_000;
+
+/// What the layers of one image had so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    bytes: u64,
+    entries: u64,
+}
+
+impl Counted {
+    fn add(&mut self, bytes: u64) -> Result<(), ImageError> {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        let limits = [
+            (self.bytes, MAX_BYTES, "bytes"),
+            (self.entries, MAX_ENTRIES, "entries"),
+        ];
+        match limits.into_iter().find(|(count, limit, _)| count > limit) {
+            Some((_, limit, unit)) => Err(ImageError::TooLarge { limit, unit }),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Unpacks the tar `input` over what is in `root`, applying whiteouts. Devices, FIFOs and sockets
 /// are left out; extended attributes are not kept.
 ///
 /// # Errors
 /// An absolute or climbing path, a path through a link, a limit.
-pub(crate) fn unpack(input: impl Read, root: &Path) -> Result<(), ImageError> {
+pub(crate) fn unpack(
+    input: impl Read,
+    root: &Path,
+    counted: &mut Counted,
+) -> Result<(), ImageError> {
     let mut archive = Archive::new(input);
     let read = |source| ImageError::Io {
         action: "read",
         path: "the archive".into(),
         source,
     };
-    let (mut bytes, mut entries) = (0_u64, 0_u64);
     for entry in archive.entries().map_err(read)? {
         let mut entry = entry.map_err(read)?;
-        entries += 1;
-        bytes = bytes.saturating_add(entry.header().entry_size().unwrap_or(u64::MAX));
-        if bytes > MAX_BYTES {
-            return Err(ImageError::TooLarge {
-                limit: MAX_BYTES,
-                unit: "bytes",
-            });
-        }
-        if entries > MAX_ENTRIES {
-            return Err(ImageError::TooLarge {
-                limit: MAX_ENTRIES,
-                unit: "entries",
-            });
-        }
+        counted.add(entry.header().entry_size().unwrap_or(u64::MAX))?;
         unpack_entry(&mut entry, root)?;
     }
     Ok(())
@@ -224,7 +236,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         fs::create_dir(&root).unwrap();
-        let result = unpack(archive(members).as_slice(), &root.canonicalize().unwrap());
+        let result = unpack(
+            archive(members).as_slice(),
+            &root.canonicalize().unwrap(),
+            &mut Counted::default(),
+        );
         (dir, result)
     }
 
@@ -246,6 +262,18 @@ mod tests {
             let (dir, result) = unpacked(members);
             assert!(result.is_err(), "{members:?}");
             assert!(!dir.path().join("x").exists());
+        }
+    }
+
+    #[test]
+    fn the_limits_are_those_of_all_layers_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let layer = archive(&[("a", EntryType::Regular, "12345")]);
+        for (bytes, entries) in [(MAX_BYTES - 4, 0), (0, MAX_ENTRIES)] {
+            let mut counted = Counted { bytes, entries };
+            let result = unpack(layer.as_slice(), dir.path(), &mut counted);
+            assert!(matches!(result, Err(ImageError::TooLarge { .. })));
+            assert!(!dir.path().join("a").exists());
         }
     }
 

@@ -77,7 +77,9 @@ pub(crate) fn router(app: App) -> Router {
 
 /// The router of the API of runners alone.
 pub(crate) fn runner_router(app: App) -> Router {
-    router_of(app, runner::routes())
+    let mut routes = routes();
+    routes.retain(|route| route.endpoint.path.starts_with("/api/runner/"));
+    router_of(app, routes)
 }
 
 fn router_of(app: App, routes: Vec<Route>) -> Router {

@@ -15,6 +15,7 @@ use crate::commands::volume::PushOutcome;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::units;
 
@@ -58,14 +59,6 @@ pub(crate) struct Composed {
 
 /// Does it. Ctrl-C leaves no temporary directory and no git behind.
 pub(crate) async fn execute(context: &Context, args: ComposeArgs) -> CommandResult {
-    tokio::select! {
-        biased;
-        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
-        done = compose(context, args) => done,
-    }
-}
-
-async fn compose(context: &Context, args: ComposeArgs) -> CommandResult {
     let output = &context.output;
     if args.dry_run {
         return dry_run(output, &args);
@@ -75,7 +68,8 @@ async fn compose(context: &Context, args: ComposeArgs) -> CommandResult {
         yes: args.yes,
         message: args.message,
     };
-    let composed = compose_file(context, &file, options).await?;
+    let mut interrupt = Interrupt::listen()?;
+    let composed = compose_file(context, &mut interrupt, &file, options).await?;
     if output.is_json() {
         output.json(&composed.document())?;
     } else {
@@ -125,17 +119,36 @@ fn problem_json(problem: &Problem) -> Value {
     })
 }
 
-/// Collects what the file names, asks for what skills need, pushes the bundle and posts the agent.
+/// Collects what the file names, asks for what skills need, pushes the bundle and posts the agent,
+/// which is there as a whole or not at all.
 pub(crate) async fn compose_file(
     context: &Context,
+    interrupt: &mut Interrupt,
     file: &AgentFile,
     options: ComposeOptions,
 ) -> Result<Composed, Failure> {
     let output = &context.output;
     file.warnings().iter().for_each(|text| output.warn(text));
+    let client = context.client()?;
+    let prepared = prepare(output, &client, file, options);
+    let (put, bundle) = interrupt.race(prepared).await?;
+    let hint = format!(
+        "It may be on the server: vm0 agent status {}",
+        file.agent.name
+    );
+    let detail = interrupt.race_change(client.agent_put(&put), &hint).await?;
+    Ok(Composed { detail, bundle })
+}
+
+/// What is to be posted, its bundle being on the server.
+async fn prepare(
+    output: &Output,
+    client: &Client,
+    file: &AgentFile,
+    options: ComposeOptions,
+) -> Result<(AgentPut, Option<PushOutcome>), Failure> {
     let mut config = file.config.clone();
     let name = &file.agent.name;
-    let client = context.client()?;
     let mut pushed = None;
     if bundle::is_needed(file) {
         let refuse = |error| match error {
@@ -146,12 +159,12 @@ pub(crate) async fn compose_file(
         let bundle = local.collect_remote(file, output).await.map_err(refuse)?;
         let needs = Needs::of(&file.agent, &bundle.needs);
         if !needs.is_empty() {
-            let current = current_config(&client, name).await?;
+            let current = current_config(client, name).await?;
             let known = Known::of(current.as_ref());
             needs.approve(output, &known, options.yes).await?;
             needs.add_to(&mut config, name);
         }
-        let outcome = bundle.push(&client, output, name).await?;
+        let outcome = bundle.push(client, output, name).await?;
         config["agents"][name]["bundle"] = json!(outcome.version.id);
         pushed = Some(outcome);
     }
@@ -159,10 +172,7 @@ pub(crate) async fn compose_file(
         config,
         message: options.message,
     };
-    Ok(Composed {
-        detail: client.agent_put(&put).await?,
-        bundle: pushed,
-    })
+    Ok((put, pushed))
 }
 
 /// The configuration of the agent's current version, if there is an agent of this name.

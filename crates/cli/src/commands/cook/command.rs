@@ -14,6 +14,7 @@ use crate::commands::run::{RunOptions, Selector};
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::values::{AgentRef, key_value_or_environment};
 
 /// The file that is cooked.
@@ -75,10 +76,11 @@ pub(crate) async fn execute(context: &Context, mut args: CookArgs) -> CommandRes
     let project = project.map_err(|error| Failure::of("directory", &error))?;
     let record = Record::of(&project)?;
     match args.command.take() {
-        None => cook(context, &record, args).await,
+        None => cook(context, &mut Interrupt::listen()?, &record, args).await,
         Some(CookCommand::Continue(args)) => {
             let session = record.read().session.ok_or_else(nothing)?;
-            if let Some(exit) = inputs::push_edited(context).await? {
+            let interrupt = &mut Interrupt::listen()?;
+            if let Some(exit) = inputs::push_edited(context, interrupt).await? {
                 return Ok(exit);
             }
             let selector = Selector::Session {
@@ -86,7 +88,7 @@ pub(crate) async fn execute(context: &Context, mut args: CookArgs) -> CommandRes
                 agent_version: None,
             };
             announce(context, &format!("run continue {session} \"…\""));
-            again(context, &record, selector, *args).await
+            again(context, interrupt, &record, selector, *args).await
         }
         Some(CookCommand::Resume(args)) => {
             let checkpoint = record.read().checkpoint.ok_or_else(nothing)?;
@@ -95,7 +97,8 @@ pub(crate) async fn execute(context: &Context, mut args: CookArgs) -> CommandRes
                 agent_version: None,
             };
             announce(context, &format!("run resume {checkpoint} \"…\""));
-            again(context, &record, selector, *args).await
+            let interrupt = &mut Interrupt::listen()?;
+            again(context, interrupt, &record, selector, *args).await
         }
         Some(CookCommand::Logs(options)) => {
             let Remembered { run, .. } = record.read();
@@ -111,6 +114,7 @@ fn nothing() -> Failure {
 
 async fn again(
     context: &Context,
+    interrupt: &mut Interrupt,
     record: &Record,
     selector: Selector,
     args: AgainArgs,
@@ -120,10 +124,15 @@ async fn again(
         prompt: args.prompt,
         options: args.options,
     };
-    run(context, record, cooked).await
+    run(context, interrupt, record, cooked).await
 }
 
-async fn cook(context: &Context, record: &Record, args: CookArgs) -> CommandResult {
+async fn cook(
+    context: &Context,
+    interrupt: &mut Interrupt,
+    record: &Record,
+    args: CookArgs,
+) -> CommandResult {
     let output = &context.output;
     announce(context, &format!("compose {FILE} --dry-run"));
     let file = AgentFile::read(Path::new(FILE)).map_err(|error| error.report(output))?;
@@ -139,7 +148,7 @@ async fn cook(context: &Context, record: &Record, args: CookArgs) -> CommandResu
         verbose: args.verbose,
         ..RunOptions::default()
     };
-    let artifact = match inputs::push_all(context, &file, &options).await? {
+    let artifact = match inputs::push_all(context, interrupt, &file, &options).await? {
         Announced::Done(artifact) => artifact,
         Announced::Ended(exit) => return Ok(exit),
     };
@@ -149,11 +158,7 @@ async fn cook(context: &Context, record: &Record, args: CookArgs) -> CommandResu
         yes: args.yes,
         message: None,
     };
-    let composed = tokio::select! {
-        biased;
-        _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
-        composed = compose_file(context, &file, compose) => composed?,
-    };
+    let composed = compose_file(context, interrupt, &file, compose).await?;
     if !output.is_json() {
         composed.print(output)?;
     }
@@ -181,5 +186,5 @@ async fn cook(context: &Context, record: &Record, args: CookArgs) -> CommandResu
             ..options
         },
     };
-    run(context, record, cooked).await
+    run(context, interrupt, record, cooked).await
 }

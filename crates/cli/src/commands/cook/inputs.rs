@@ -17,6 +17,7 @@ use crate::env_file;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::files::Marker;
+use crate::interrupt::Interrupt;
 
 /// The directory of the artifact, and its name unless the directory has another one.
 pub(super) const ARTIFACT: &str = "artifact";
@@ -24,15 +25,16 @@ pub(super) const ARTIFACT: &str = "artifact";
 /// Pushes every volume and the artifact; gives the artifact's name.
 pub(super) async fn push_all(
     context: &Context,
+    interrupt: &mut Interrupt,
     file: &AgentFile,
     options: &RunOptions,
 ) -> Result<Announced<String>, Failure> {
-    let variables = variables(context, file, options).await?;
+    let variables = interrupt.race(variables(context, file, options)).await?;
     for volume in file.agent.volumes.values() {
         let Some(name) = directory_of(volume, &variables)? else {
             continue;
         };
-        if let Some(exit) = push(context, StorageKind::Volume, &name, &name).await? {
+        if let Some(exit) = push(context, interrupt, StorageKind::Volume, &name).await? {
             return Ok(Announced::Ended(exit));
         }
     }
@@ -42,23 +44,27 @@ pub(super) async fn push_all(
         let message = format!("Failed to make the directory {ARTIFACT}: {error}");
         return Err(Failure::new(Exit::Failed, "directory", message));
     }
-    if let Some(exit) = push(context, StorageKind::Artifact, ARTIFACT, ARTIFACT).await? {
+    if let Some(exit) = push(context, interrupt, StorageKind::Artifact, ARTIFACT).await? {
         return Ok(Announced::Ended(exit));
     }
     Ok(Announced::Done(artifact_name()?))
 }
 
 /// Pushes the artifact's directory if somebody has edited it since the last run.
-pub(super) async fn push_edited(context: &Context) -> Result<Option<Exit>, Failure> {
+pub(super) async fn push_edited(
+    context: &Context,
+    interrupt: &mut Interrupt,
+) -> Result<Option<Exit>, Failure> {
     if Marker::read(Path::new(ARTIFACT))?.is_none() {
         return Ok(None);
     }
-    let status = ask(context, ARTIFACT, &["artifact", "status"]).await?;
+    let status = ask(context, ARTIFACT, &["artifact", "status"]);
+    let status = interrupt.race(status).await?;
     let edited = status.is_some_and(|status| status["local"]["state"] == "changed");
     if !edited {
         return Ok(None);
     }
-    let exit = step(context, ARTIFACT, &["artifact", "push"]).await?;
+    let exit = step(context, interrupt, ARTIFACT, &["artifact", "push"]).await?;
     Ok((exit != Exit::Done).then_some(exit))
 }
 
@@ -91,23 +97,24 @@ fn directory_of(
     Err(failure.hint(format!("Make it: mkdir {name}")))
 }
 
-/// Makes a directory a storage of this name, unless it is one, and pushes it; the exit code of the
+/// Makes a directory a storage of its name, unless it is one, and pushes it; the exit code of the
 /// first command that failed.
 async fn push(
     context: &Context,
+    interrupt: &mut Interrupt,
     kind: StorageKind,
     dir: &str,
-    name: &str,
 ) -> Result<Option<Exit>, Failure> {
     let kind_name = kind.to_string();
     match Marker::read(Path::new(dir))? {
         None => {
-            let exit = step(context, dir, &[&kind_name, "init", "-n", name]).await?;
+            let init = [&kind_name, "init", "-n", dir];
+            let exit = step(context, interrupt, dir, &init).await?;
             if exit != Exit::Done {
                 return Ok(Some(exit));
             }
         }
-        Some(marker) if kind == StorageKind::Volume && marker.name != name => {
+        Some(marker) if kind == StorageKind::Volume && marker.name != dir => {
             let message = format!(
                 "The directory '{dir}' is the {} '{}'",
                 marker.kind, marker.name
@@ -121,7 +128,7 @@ async fn push(
         }
         Some(_) => {}
     }
-    let exit = step(context, dir, &[&kind_name, "push"]).await?;
+    let exit = step(context, interrupt, dir, &[&kind_name, "push"]).await?;
     Ok((exit != Exit::Done).then_some(exit))
 }
 

@@ -10,6 +10,7 @@ use crate::commands::run::{Form, RunOptions, Selector, Watched, run_create, watc
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 
 /// What is run.
 #[derive(Debug)]
@@ -20,7 +21,12 @@ pub(super) struct Cooked {
 }
 
 /// Runs it to its end.
-pub(super) async fn run(context: &Context, record: &Record, cooked: Cooked) -> CommandResult {
+pub(super) async fn run(
+    context: &Context,
+    interrupt: &mut Interrupt,
+    record: &Record,
+    cooked: Cooked,
+) -> CommandResult {
     let Cooked {
         selector,
         prompt,
@@ -28,7 +34,7 @@ pub(super) async fn run(context: &Context, record: &Record, cooked: Cooked) -> C
     } = cooked;
     let output = &context.output;
     let client = context.client()?;
-    let run = run_create(&client, &selector, prompt, &options).await?;
+    let run = run_create(&client, interrupt, &selector, prompt, &options).await?;
     remember(context, record, &run);
     if options.detach {
         if output.is_json() {
@@ -39,13 +45,15 @@ pub(super) async fn run(context: &Context, record: &Record, cooked: Cooked) -> C
         return Ok(Exit::Done);
     }
     let form = Form::of(context, &options);
-    let Watched { exit, run } = watch(context, &client, run, form).await?;
+    let Watched { exit, run } = watch(context, &client, interrupt, run, form).await?;
     let Some(run) = run else {
         return Ok(exit);
     };
     remember(context, record, &run);
     if run.run.status == RunStatus::Completed {
-        pull(context, &run).await?;
+        if pull(context, interrupt, &run).await? == Exit::Interrupted {
+            return Ok(Exit::Interrupted);
+        }
         output.note("  vm0 cook continue \"…\"");
     }
     Ok(exit)
@@ -61,14 +69,19 @@ fn remember(context: &Context, record: &Record, run: &RunDetail) {
 
 /// Brings the directory to the version that the run made. A failure is only a warning: the version
 /// is on the server.
-async fn pull(context: &Context, run: &RunDetail) -> Result<(), Failure> {
+async fn pull(
+    context: &Context,
+    interrupt: &mut Interrupt,
+    run: &RunDetail,
+) -> Result<Exit, Failure> {
     let (Some(name), Some(version)) = (&run.artifact_name, &run.artifact_version) else {
-        return Ok(());
+        return Ok(Exit::Done);
     };
     if artifact_name()? != *name {
-        return Ok(());
+        return Ok(Exit::Done);
     }
-    let exit = step(context, ARTIFACT, &["artifact", "pull", version]).await?;
+    let pull = ["artifact", "pull", version];
+    let exit = step(context, interrupt, ARTIFACT, &pull).await?;
     if exit != Exit::Done {
         context.output.warn(&format!(
             "The files of the run are on the server only; get them: cd {ARTIFACT} && vm0 artifact \
@@ -76,5 +89,5 @@ async fn pull(context: &Context, run: &RunDetail) -> Result<(), Failure> {
             crate::units::short(version)
         ));
     }
-    Ok(())
+    Ok(exit)
 }

@@ -4,11 +4,13 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
 use crate::context::Context;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::interrupt::{Interrupt, interrupted};
 
 /// How steps ended.
 #[derive(Debug)]
@@ -24,8 +26,13 @@ pub(super) fn announce(context: &Context, command: &str) {
     context.output.note(&format!("> vm0 {command}"));
 }
 
-/// Runs `vm0 ARGS` in a directory below this one.
-pub(super) async fn step(context: &Context, dir: &str, args: &[&str]) -> Result<Exit, Failure> {
+/// Runs `vm0 ARGS` in a directory below this one. On Ctrl-C it takes back what it began.
+pub(super) async fn step(
+    context: &Context,
+    interrupt: &mut Interrupt,
+    dir: &str,
+    args: &[&str],
+) -> Result<Exit, Failure> {
     announce(context, &format!("{}  # in {dir}", args.join(" ")));
     let mut command = program(context, Path::new(dir), args)?;
     if context.output.is_json() {
@@ -36,10 +43,19 @@ pub(super) async fn step(context: &Context, dir: &str, args: &[&str]) -> Result<
         .map_err(|error| Failure::of("step", &error))?;
     tokio::select! {
         biased;
-        // The terminal has told the child, too.
-        _ = tokio::signal::ctrl_c() => {
-            let _ended = child.wait().await;
-            Ok(Exit::Interrupted)
+        () = interrupt.pressed() => {
+            // A terminal has told the child, too; the second time changes nothing.
+            let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+            if let Some(id) = id {
+                let _gone = kill_process(id, Signal::INT);
+            }
+            match child.wait().await {
+                // It has said so.
+                Ok(status) if status.code() == Some(Exit::Interrupted.code().into()) => {
+                    Ok(Exit::Interrupted)
+                }
+                _ => Err(interrupted()),
+            }
         }
         status = child.wait() => {
             let status = status.map_err(|error| Failure::of("step", &error))?;

@@ -13,6 +13,7 @@ use super::watch::{Form, watch};
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::values::{AgentRef, map_of};
 
 /// What the run starts from.
@@ -44,7 +45,8 @@ pub(super) async fn execute(
     options: RunOptions,
 ) -> CommandResult {
     let client = context.client()?;
-    let run = run_create(&client, &selector, prompt, &options).await?;
+    let mut interrupt = Interrupt::listen()?;
+    let run = run_create(&client, &mut interrupt, &selector, prompt, &options).await?;
     if options.detach {
         if context.output.is_json() {
             context.output.json(&run)?;
@@ -54,34 +56,43 @@ pub(super) async fn execute(
         return Ok(Exit::Done);
     }
     let form = Form::of(context, &options);
-    Ok(watch(context, &client, run, form).await?.exit)
+    Ok(watch(context, &client, &mut interrupt, run, form)
+        .await?
+        .exit)
 }
 
 /// Creates the run.
 pub(crate) async fn run_create(
     client: &Client,
+    interrupt: &mut Interrupt,
     selector: &Selector,
     prompt: String,
     options: &RunOptions,
 ) -> Result<RunDetail, Failure> {
-    let prompt = read_prompt(prompt)?;
-    let body = request(client, selector, prompt, options).await?;
+    let body = async {
+        let prompt = read_prompt(prompt).await?;
+        request(client, selector, prompt, options).await
+    };
+    let body = interrupt.race(body).await?;
     let key = uuid::Uuid::new_v4().to_string();
-    Ok(client.run_create(&body, &key).await?)
+    let hint = "If the run was made, it goes on: vm0 run list";
+    interrupt
+        .race_change(client.run_create(&body, &key), hint)
+        .await
 }
 
-fn read_prompt(prompt: String) -> Result<String, Failure> {
+async fn read_prompt(prompt: String) -> Result<String, Failure> {
     if prompt != "-" {
         return Ok(prompt);
     }
-    let mut text = String::new();
-    let limit = PROMPT_MAX_BYTES as u64 + 1;
-    std::io::stdin()
-        .lock()
-        .take(limit)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::usage(format!("Cannot read the prompt from stdin: {error}")))?;
-    Ok(text)
+    let read = tokio::task::spawn_blocking(|| {
+        let mut text = String::new();
+        let limit = PROMPT_MAX_BYTES as u64 + 1;
+        let stdin = std::io::stdin().lock();
+        stdin.take(limit).read_to_string(&mut text).map(|_| text)
+    });
+    let read = read.await.expect("reading does not panic");
+    read.map_err(|error| Failure::usage(format!("Cannot read the prompt from stdin: {error}")))
 }
 
 async fn request(

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::events::{EventView, terminal_width};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 
 /// A run that has not started after this long is said to wait.
 const WAITING_AFTER: Duration = Duration::from_secs(2);
@@ -66,6 +67,7 @@ pub(crate) struct Watched {
 pub(crate) async fn watch(
     context: &Context,
     client: &Client,
+    interrupt: &mut Interrupt,
     run: RunDetail,
     form: Form,
 ) -> Result<Watched, Failure> {
@@ -79,8 +81,13 @@ pub(crate) async fn watch(
         running: false,
         started: !matches!(form, Form::Text { .. }),
     };
-    match watch.follow().await? {
-        Ending::Complete => watch.finish().await,
+    let ending = tokio::select! {
+        biased;
+        () = interrupt.pressed() => Ending::Interrupted,
+        ending = watch.follow() => ending?,
+    };
+    match ending {
+        Ending::Complete => interrupt.race(watch.finish()).await,
         Ending::Interrupted => {
             detached(context, id, "Detached; the run goes on.");
             Ok(Watched {
@@ -128,12 +135,9 @@ impl Watch<'_> {
         tokio::pin!(patience);
         let mut waiting_said = false;
         let mut poll = poll_interval();
-        let interrupt = tokio::signal::ctrl_c();
-        tokio::pin!(interrupt);
         loop {
             tokio::select! {
                 biased;
-                _ = &mut interrupt => return Ok(Ending::Interrupted),
                 event = feed.next() => match event {
                     Some(Ok(event)) => {
                         if self.take(&event).await? {
