@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
-    /// Server to talk to
+    /// Server [default: VM0_API_URL, else the one signed in to, else http://127.0.0.1:8080]
     #[arg(
         long,
         global = true,
@@ -38,7 +38,7 @@ pub(crate) struct GlobalArgs {
         help_heading = "Global options"
     )]
     pub(crate) api_url: Option<String>,
-    /// Data directory of commands of the server's side
+    /// The server's data [default: VM0_DATA_DIR, else /var/lib/vm0 for root and ~/.vm0/data]
     #[arg(
         long,
         global = true,

@@ -8,12 +8,10 @@ use tracing_subscriber::EnvFilter;
 use crate::config::non_empty;
 use crate::error::Failure;
 
-/// The form of a log.
+/// The form of a log: for people, or one JSON object a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
     Text,
-    /// One JSON object a line.
     Json,
 }
 

@@ -1,8 +1,8 @@
 //! Tables with upper-case headings.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
-use crate::events::escape;
+use crate::events::{cut, escape, terminal_width};
 use crate::output::Output;
 
 /// Characters of a prompt in a table.
@@ -27,9 +27,13 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Prints it.
+    /// Prints it; on a terminal its lines end where those of the terminal do.
     pub(crate) fn print(&self, output: &Output) -> io::Result<()> {
-        self.render().iter().try_for_each(|line| output.line(line))
+        let width = io::stdout().is_terminal().then(terminal_width);
+        self.render().iter().try_for_each(|line| match width {
+            Some(width) => output.line(&cut(line, width)),
+            None => output.line(line),
+        })
     }
 
     /// Its lines: each column as wide as its widest cell, two spaces between.

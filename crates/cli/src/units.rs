@@ -73,6 +73,16 @@ pub(crate) fn local(time: Timestamp) -> String {
     }
 }
 
+/// `2026-01-15 10:30`, of a time at the beginning of a minute.
+pub(crate) fn local_minute(time: Timestamp) -> String {
+    local(time).chars().take(16).collect()
+}
+
+/// `2026-01-15` in the zone of this machine.
+pub(crate) fn local_date(time: Timestamp) -> String {
+    local(time).chars().take(10).collect()
+}
+
 /// The first 8 digits of a version.
 pub(crate) fn short(version: &str) -> &str {
     version.get(..8).unwrap_or(version)

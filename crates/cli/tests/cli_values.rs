@@ -303,7 +303,7 @@ fn a_token_of_ones_own_is_made_seen_and_deleted() {
     let listed = ok(&server, &["token", "list"]);
     assert!(listed.starts_with("ID  "), "{listed}");
     assert!(
-        listed.contains(&format!("laptop  {}...", &token[..16])),
+        listed.contains(&format!("laptop  {}  ", &token[..16])),
         "{listed}"
     );
     assert!(

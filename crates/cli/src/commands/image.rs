@@ -75,7 +75,7 @@ pub(crate) struct ImportArgs {
 pub(crate) struct BuildArgs {
     /// Framework: claude-code, codex, gemini-cli, opencode
     framework: String,
-    /// Version of its program; default: the newest
+    /// Version of its program [default: the newest]
     #[arg(long, value_name = "V")]
     version: Option<String>,
     /// Name of the image [default: vm0/FRAMEWORK]

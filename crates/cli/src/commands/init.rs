@@ -26,7 +26,7 @@ const NAME_MAX_CHARS: usize = 64;
 #[command(after_help = "Examples:\n  vm0 init\n  vm0 init -n report-writer\n  \
                         vm0 init -n smoke-test --framework shell")]
 pub(crate) struct InitArgs {
-    /// Name of the agent; asked for unless given
+    /// Name of the agent [default: asked for]
     #[arg(short, long)]
     name: Option<String>,
     /// Program that is the agent

@@ -96,7 +96,7 @@ impl RunnerOptions {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vm0 runner --server https://vm0.example.com --token-file runner.token\n  \
-                  VM0_RUNNER_TOKEN=… vm0 runner --server https://vm0.example.com --slots 4"
+                  VM0_RUNNER_TOKEN=TOKEN vm0 runner --server https://vm0.example.com --slots 4"
 )]
 pub(crate) struct RunnerArgs {
     /// Server whose runs are executed

@@ -23,24 +23,22 @@ pub(crate) enum ScheduleCommand {
     /// Let the server make runs of an agent at certain times
     #[command(
         visible_alias = "create",
-        after_help = "Examples:\n  vm0 schedule add my-agent --cron '0 9 * * 1-5' --timezone \
-                      Europe/Berlin --prompt 'Summarise the news'\n  vm0 schedule add my-agent \
-                      --cron @hourly --prompt 'Check the ledger' --artifact-name ledger"
+        after_help = "Examples:\n  vm0 schedule add my-agent --cron @hourly --prompt 'Check the ledger'\n  \
+                      vm0 schedule add my-agent --cron '0 9 * * 1-5' --timezone Europe/Berlin \\\n    \
+                      --prompt 'Summarise the news' --artifact-name report"
     )]
     Add(Box<AddArgs>),
     /// All schedules
     #[command(visible_alias = "ls", after_help = "Examples:\n  vm0 schedule list")]
     List,
     /// Switch a schedule on
-    #[command(after_help = "Examples:\n  vm0 schedule enable 019bc140-0b5e-7f60-8a7e-0d2f5f3f9f11")]
+    #[command(after_help = "Examples:\n  vm0 schedule enable ID")]
     Enable(SwitchArgs),
     /// Switch a schedule off
-    #[command(
-        after_help = "Examples:\n  vm0 schedule disable 019bc140-0b5e-7f60-8a7e-0d2f5f3f9f11"
-    )]
+    #[command(after_help = "Examples:\n  vm0 schedule disable ID")]
     Disable(SwitchArgs),
     /// Delete a schedule; its runs stay
-    #[command(after_help = "Examples:\n  vm0 schedule delete 019bc140-0b5e-7f60-8a7e-0d2f5f3f9f11")]
+    #[command(after_help = "Examples:\n  vm0 schedule delete ID")]
     Delete(DeleteArgs),
 }
 
@@ -59,19 +57,19 @@ pub(crate) struct AddArgs {
     /// Where the expression is read, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
-    /// Variable; without a value, that of the environment now
+    /// Variable, again for each; KEY alone takes the value from the environment now
     #[arg(long, alias = "var", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
     vars: Vec<(String, String)>,
-    /// Artifact of the working directory
+    /// Artifact of the working directory [default: none]
     #[arg(long, value_name = "NAME")]
     artifact_name: Option<String>,
-    /// Version of the artifact
+    /// Version of the artifact [default: its head at that time]
     #[arg(long, value_name = "VERSION", value_parser = version_ref)]
     artifact_version: Option<String>,
-    /// Version of a volume, by its key in vm0.yaml
+    /// Version of a volume by its key in vm0.yaml, again for each [default: that of vm0.yaml]
     #[arg(long, value_name = "KEY=VERSION", value_parser = key_value)]
     volume_version: Vec<(String, String)>,
-    /// End each run after this many seconds
+    /// End each run after this many seconds [default: that of the agent]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     timeout: Option<u32>,
     /// Do not switch it on yet
@@ -153,10 +151,11 @@ async fn list(context: &Context) -> CommandResult {
         return Ok(Exit::Done);
     }
     let now = units::now();
+    let mut reasons = Vec::new();
     let mut table = Table::new(&["ID", "AGENT", "CRON", "TIMEZONE", "NEXT", "LAST", "PROMPT"]);
     for schedule in schedules {
         let last = match (&schedule.last_error, schedule.last_due_at) {
-            (Some(error), _) => format!("no run: {error}"),
+            (Some(_), _) => "no run".to_owned(),
             (None, Some(due)) => units::ago(due, now),
             (None, None) => "-".to_owned(),
         };
@@ -167,12 +166,16 @@ async fn list(context: &Context) -> CommandResult {
             schedule.timezone,
             schedule
                 .next_run_at
-                .map_or_else(|| "off".to_owned(), units::local),
+                .map_or_else(|| "off".to_owned(), units::local_minute),
             last,
             excerpt(&schedule.prompt),
         ]);
+        if let Some(error) = schedule.last_error {
+            reasons.push(format!("  {}: no run: {error}", schedule.id));
+        }
     }
     table.print(output)?;
+    reasons.iter().try_for_each(|reason| output.line(reason))?;
     Ok(Exit::Done)
 }
 

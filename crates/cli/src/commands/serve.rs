@@ -32,7 +32,7 @@ const OPEN_FILES: u64 = 65_536;
 #[command(
     after_help = "Examples:\n  vm0 serve\n  vm0 serve --listen 127.0.0.1:0 --data-dir /tmp/vm0 --sandbox runc\n  \
                   vm0 serve --no-runner --listen 0.0.0.0:8080 --public-url https://vm0.example.com\n  \
-                  vm0 serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --public-url https://vm0.example.com:8443"
+                  vm0 serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem \\\n    --public-url https://vm0.example.com:8443"
 )]
 pub(crate) struct ServeArgs {
     /// Address to listen on; port 0 takes a free one

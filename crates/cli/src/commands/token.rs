@@ -34,7 +34,7 @@ pub(crate) enum TokenCommand {
     )]
     Create(CreateArgs),
     /// Delete one of your tokens
-    #[command(after_help = "Examples:\n  vm0 token delete 019bc134-7840-7cba-a551-2100f80b56fc")]
+    #[command(after_help = "Examples:\n  vm0 token delete ID")]
     Delete(DeleteArgs),
 }
 
@@ -97,12 +97,12 @@ async fn list(context: &Context) -> CommandResult {
         let used = token.last_used_at.map(|time| units::ago(time, now));
         let expires = match token.expires_at <= now {
             true => "expired".to_owned(),
-            false => units::local(token.expires_at),
+            false => units::local_date(token.expires_at),
         };
         table.row(vec![
             token.id.to_string(),
             one_line(&token.name),
-            token.token_prefix,
+            token.token_prefix.trim_end_matches('.').to_owned(),
             used.unwrap_or_else(|| "never".to_owned()),
             expires,
         ]);

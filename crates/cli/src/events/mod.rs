@@ -9,5 +9,5 @@ mod said;
 mod text;
 mod view;
 
-pub(crate) use text::{escape, one_line, terminal_width};
+pub(crate) use text::{cut, escape, one_line, terminal_width};
 pub(crate) use view::EventView;

@@ -24,7 +24,7 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// At most `width` characters, the last `…` if something was cut.
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

@@ -32,7 +32,7 @@ pub(crate) struct ComposeArgs {
     /// Approve new secrets that skills ask for
     #[arg(short, long)]
     yes: bool,
-    /// Kept with the version
+    /// Kept with the version [default: none]
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
     /// Only validate, without a server

@@ -38,10 +38,10 @@ pub(crate) struct CookArgs {
     /// File of NAME=VALUE lines for variables and secrets
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
-    /// Variable; without a value, that of the environment
+    /// Variable, again for each; KEY alone takes the value from the environment
     #[arg(long, alias = "var", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
     vars: Vec<(String, String)>,
-    /// Secret; without a value, that of the environment
+    /// Secret, again for each; KEY alone takes the value from the environment
     #[arg(long, alias = "secret", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
     secrets: Vec<(String, String)>,
     /// Whole inputs and outputs of tools, reasoning, unknown events

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{CommandResult, Failure};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::units::short;
 
 /// What is run.
 #[derive(Debug)]
@@ -54,6 +55,7 @@ pub(super) async fn run(
         if pull(context, interrupt, &run).await? == Exit::Interrupted {
             return Ok(Exit::Interrupted);
         }
+        output.note("Next:");
         output.note("  vm0 cook continue \"…\"");
     }
     Ok(exit)
@@ -80,13 +82,13 @@ async fn pull(
     if artifact_name()? != *name {
         return Ok(Exit::Done);
     }
-    let pull = ["artifact", "pull", version];
+    let pull = ["artifact", "pull", short(version)];
     let exit = step(context, interrupt, ARTIFACT, &pull).await?;
     if exit != Exit::Done {
         context.output.warn(&format!(
             "The files of the run are on the server only; get them: cd {ARTIFACT} && vm0 artifact \
              pull {}",
-            crate::units::short(version)
+            short(version)
         ));
     }
     Ok(exit)

@@ -29,10 +29,10 @@ pub(crate) struct ExecArgs {
     /// Pass stdin on
     #[arg(short, long)]
     interactive: bool,
-    /// Working directory; default: that of the agent
+    /// Working directory [default: that of the agent]
     #[arg(short, long, value_name = "DIR", value_parser = absolute)]
     workdir: Option<String>,
-    /// Variable beside those of the agent
+    /// Variable beside those of the agent, again for each
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
     env: Vec<(String, String)>,
     /// Program and arguments

@@ -81,6 +81,12 @@ fn print(context: &Context, wanted: &Wanted, entries: &[LogLine]) -> Result<(), 
     Ok(())
 }
 
+/// The note that so many entries were left out.
+pub(super) fn more_entries(count: u64) -> String {
+    let entries = if count == 1 { "entry" } else { "entries" };
+    format!("{count} more {entries}; use --tail all")
+}
+
 /// How many entries were left out: agent entries are numbered, of the others it is not known.
 fn left_out(wanted: &Wanted, entries: &[LogLine]) -> String {
     let numbered = wanted.kind == LogKind::Agent
@@ -88,7 +94,7 @@ fn left_out(wanted: &Wanted, entries: &[LogLine]) -> String {
         && matches!(wanted.window, Window::Tail(_));
     let first = entries.first().and_then(|entry| entry.metadata.as_ref());
     match first.and_then(|metadata| metadata["sequenceNumber"].as_u64()) {
-        Some(number) if numbered => format!("{} more entries; use --tail all", number - 1),
+        Some(number) if numbered => more_entries(number - 1),
         _ => "More entries; use --tail all".to_owned(),
     }
 }

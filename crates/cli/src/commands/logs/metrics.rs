@@ -9,6 +9,7 @@ use vm0_model::id::RunId;
 use vm0_model::time::Timestamp;
 
 use super::command::{Wanted, Window};
+use super::entries::more_entries;
 use super::lines::stamp;
 use crate::context::Context;
 use crate::error::{CommandResult, Failure};
@@ -68,10 +69,7 @@ async fn once(context: &Context, client: &Client, run: RunId, wanted: &Wanted) -
         output.line(&sample.line())?;
     }
     if shown.len() < all.len() {
-        output.note(&format!(
-            "{} more entries; use --tail all",
-            all.len() - shown.len()
-        ));
+        output.note(&more_entries((all.len() - shown.len()) as u64));
     }
     Ok(Exit::Done)
 }

@@ -72,25 +72,25 @@ enum RunCommand {
 /// Options of a new run.
 #[derive(Debug, Default, Args)]
 pub(crate) struct RunOptions {
-    /// Variable; without a value, that of the environment
+    /// Variable, again for each; KEY alone takes the value from the environment
     #[arg(long, alias = "var", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
     pub(crate) vars: Vec<(String, String)>,
-    /// Secret; without a value, that of the environment
+    /// Secret, again for each; KEY alone takes the value from the environment
     #[arg(long, alias = "secret", value_name = "KEY=VALUE", value_parser = key_value_or_environment)]
     pub(crate) secrets: Vec<(String, String)>,
     /// File of NAME=VALUE lines for both
     #[arg(long, value_name = "PATH")]
     pub(crate) env_file: Option<PathBuf>,
-    /// Artifact of the working directory
+    /// Artifact of the working directory [default: none]
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::artifacts))]
     pub(crate) artifact_name: Option<String>,
-    /// Version of the artifact
+    /// Version of the artifact [default: its head]
     #[arg(long, value_name = "VERSION", value_parser = version_ref)]
     pub(crate) artifact_version: Option<String>,
-    /// Version of a volume, by its key in vm0.yaml
+    /// Version of a volume by its key in vm0.yaml, again for each [default: that of vm0.yaml]
     #[arg(long, value_name = "KEY=VERSION", value_parser = key_value)]
     pub(crate) volume_version: Vec<(String, String)>,
-    /// End the run after this many seconds
+    /// End the run after this many seconds [default: that of the agent]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) timeout: Option<u32>,
     /// Print only the run's id and leave
@@ -106,10 +106,11 @@ pub(crate) struct RunOptions {
 
 #[derive(Debug, Args)]
 struct ContinueArgs {
+    /// Id of the session
     session: SessionId,
     /// What the agent is asked; - reads it from stdin
     prompt: String,
-    /// Version of the agent; default: its current one
+    /// Version of the agent [default: its current one]
     #[arg(long, value_name = "VERSION", value_parser = version_ref)]
     agent_version: Option<String>,
     #[command(flatten)]
@@ -118,10 +119,11 @@ struct ContinueArgs {
 
 #[derive(Debug, Args)]
 struct ResumeArgs {
+    /// Id of the checkpoint
     checkpoint: CheckpointId,
     /// What the agent is asked; - reads it from stdin
     prompt: String,
-    /// Version of the agent; default: that of the checkpoint
+    /// Version of the agent [default: that of the checkpoint]
     #[arg(long, value_name = "VERSION", value_parser = version_ref)]
     agent_version: Option<String>,
     #[command(flatten)]
@@ -143,8 +145,8 @@ pub(super) struct ListArgs {
     /// Only runs created since then: 30s, 5m, 2h, 1d ago, ISO 8601, unix seconds
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) since: Option<Timestamp>,
-    /// At most this many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// At most this many, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) limit: u32,
 }
 

@@ -15,27 +15,32 @@ use crate::values::version_ref;
 #[derive(Debug, Subcommand)]
 pub(crate) enum StorageCommand {
     /// Make the working directory a volume or artifact
-    #[command(after_help = "Examples:\n  vm0 volume init\n  vm0 artifact init -n report")]
+    #[command(after_help = "Examples:\n  vm0 volume init -n books\n  vm0 artifact init -n report")]
     Init(InitArgs),
     /// Upload the directory as a new version
-    #[command(after_help = "Examples:\n  vm0 volume push\n  vm0 volume push -m \"January\"")]
+    #[command(after_help = "Examples:\n  vm0 volume push -m January\n  vm0 artifact push")]
     Push(PushArgs),
     /// Make the directory equal to a version
-    #[command(after_help = "Examples:\n  vm0 artifact pull\n  vm0 artifact pull 1a2b3c4d -f")]
+    #[command(after_help = "Examples:\n  vm0 volume pull\n  vm0 artifact pull 1a2b3c4d -f")]
     Pull(PullArgs),
     /// Compare the directory with the server
-    #[command(after_help = "Examples:\n  vm0 volume status")]
+    #[command(after_help = "Examples:\n  vm0 volume status\n  vm0 artifact status")]
     Status,
-    /// All of them
-    #[command(visible_alias = "ls", after_help = "Examples:\n  vm0 volume list")]
+    /// All volumes or artifacts
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  vm0 volume list\n  vm0 artifact list"
+    )]
     List,
-    /// The versions of one
-    #[command(after_help = "Examples:\n  vm0 artifact versions report")]
+    /// All versions of a volume or artifact
+    #[command(after_help = "Examples:\n  vm0 volume versions\n  vm0 artifact versions report")]
     Versions(VersionsArgs),
-    /// Download one into a new directory
-    #[command(after_help = "Examples:\n  vm0 artifact clone report out --version 1a2b3c4d")]
+    /// Download a volume or artifact into a new directory
+    #[command(
+        after_help = "Examples:\n  vm0 volume clone books\n  vm0 artifact clone report out --version 1a2b3c4d"
+    )]
     Clone(CloneArgs),
-    /// Delete one with all its versions
+    /// Delete a volume or artifact with all its versions
     #[command(after_help = "Examples:\n  vm0 volume delete books\n  vm0 artifact delete report -y")]
     Delete(DeleteArgs),
 }
@@ -43,7 +48,7 @@ pub(crate) enum StorageCommand {
 /// Options of `init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Name on the server; default: that of the directory
+    /// Name on the server [default: that of the directory]
     #[arg(short, long)]
     pub(super) name: Option<String>,
 }
@@ -51,7 +56,7 @@ pub(crate) struct InitArgs {
 /// Options of `push`.
 #[derive(Debug, Args)]
 pub(crate) struct PushArgs {
-    /// Kept with the version
+    /// Kept with the version [default: none]
     #[arg(short, long, value_name = "TEXT")]
     pub(super) message: Option<String>,
     /// Upload although nothing has changed
@@ -65,7 +70,7 @@ pub(crate) struct PushArgs {
 /// Options of `pull`.
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// Version; default: the head
+    /// Version [default: the head]
     #[arg(value_name = "VERSION", value_parser = version_ref)]
     pub(super) version: Option<String>,
     /// Overwrite local content that is no stored version
@@ -76,7 +81,7 @@ pub(crate) struct PullArgs {
 /// Options of `versions`.
 #[derive(Debug, Args)]
 pub(crate) struct VersionsArgs {
-    /// Name on the server; default: that of this directory
+    /// Name on the server [default: that of this directory]
     pub(super) name: Option<String>,
 }
 
@@ -85,9 +90,9 @@ pub(crate) struct VersionsArgs {
 pub(crate) struct CloneArgs {
     /// Name on the server
     pub(super) name: String,
-    /// Directory, absent or empty; default: NAME
+    /// Directory, absent or empty [default: NAME]
     pub(super) dest: Option<PathBuf>,
-    /// Version; default: the head
+    /// Version [default: the head]
     #[arg(long, value_parser = version_ref)]
     pub(super) version: Option<String>,
 }
