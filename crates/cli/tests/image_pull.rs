@@ -67,7 +67,14 @@ impl Machine {
     }
 
     /// Starts a pull and waits until a layer has been asked for and is stuck.
-    async fn begin(&self, registry: &RegistryServer, reference: &str, layer: &str) -> TestProcess {
+    async fn begin_stalled(
+        &self,
+        registry: &RegistryServer,
+        image: &TestImage,
+        reference: &str,
+    ) -> TestProcess {
+        let layer = image.layer_digest(0);
+        registry.fault(&layer, Fault::Stalled(70_000));
         let pull = TestProcess::start(self.command(&["image", "pull", reference]));
         host::eventually(LIMIT, || async {
             let begun = self.works().iter().any(|work| {
@@ -78,7 +85,7 @@ impl Machine {
                     .flatten()
                     .any(|blob| blob.metadata().is_ok_and(|meta| meta.len() > 0))
             });
-            (begun && asked(registry, layer) > 0).then_some(())
+            (begun && asked(registry, &layer) > 0).then_some(())
         })
         .await;
         pull
@@ -525,11 +532,8 @@ async fn a_layer_that_leads_out_of_the_image_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_leaves_nothing() {
     let (registry, image, reference) = registry(SignIn::None).await;
-    registry.fault(&image.layer_digest(0), Fault::Stalled(70_000));
     let machine = Machine::new();
-    let mut pull = machine
-        .begin(&registry, &reference, &image.layer_digest(0))
-        .await;
+    let mut pull = machine.begin_stalled(&registry, &image, &reference).await;
     pull.signal("INT");
     let code = pull.wait(LIMIT).code();
     let said = pull.stderr_rest();
@@ -541,11 +545,8 @@ async fn ctrl_c_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_pull_leaves_no_image_and_the_next_one_clears_up() {
     let (registry, image, reference) = registry(SignIn::None).await;
-    registry.fault(&image.layer_digest(0), Fault::Stalled(70_000));
     let machine = Machine::new();
-    let mut pull = machine
-        .begin(&registry, &reference, &image.layer_digest(0))
-        .await;
+    let mut pull = machine.begin_stalled(&registry, &image, &reference).await;
     pull.kill();
     let left = machine.works();
     assert_eq!(left.len(), 1, "{left:?}");
